@@ -1,0 +1,180 @@
+"""Distances and similarities between speech units and text units."""
+
+from keras import ops
+
+# Smallest norm that a cosine divides by: below it a vector counts as zero.
+NORM_EPSILON = 1e-6
+
+
+def weighted_mean(x, weights):
+    """Weighted sum of units, the utterance's embedding when the weights sum to 1.
+
+    Args:
+        x: `[batch, units, dim]`.
+        weights: `[batch, units]`; a unit of weight 0 never contributes, whatever it holds.
+
+    Returns:
+        `[batch, dim]` float32.
+
+    Reference:
+        PAD (arXiv 2303.03600), global alignment.
+
+    Example:
+
+    ```python
+    weighted_mean([[[1.0], [3.0]]], [[0.5, 0.5]])  # [[2.0]]
+    ```
+    """
+    weights = ops.cast(weights, "float32")[:, :, None]
+    x = ops.where(weights != 0, ops.cast(x, "float32"), 0.0)
+    return ops.sum(weights * x, axis=1)
+
+
+def unit_vectors(x):
+    """Scale vectors along the last axis to length 1; a zero vector stays zero.
+
+    Args:
+        x: `[..., dim]`.
+
+    Returns:
+        `[..., dim]` float32.
+
+    Example:
+
+    ```python
+    unit_vectors([3.0, 4.0])  # [0.6, 0.8]
+    ```
+    """
+    x = ops.cast(x, "float32")
+    squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    # The maximum stands under the root: the root's gradient is infinite at zero.
+    return x * ops.rsqrt(ops.maximum(squared, NORM_EPSILON**2))
+
+
+def similarity_matrix(units, text_units):
+    """Cosine similarity of every speech unit with every text unit.
+
+    Args:
+        units: `[batch, units, dim]` speech units (frames or pooled spans).
+        text_units: `[batch, text_units, dim]`.
+
+    Returns:
+        `[batch, units, text_units]` float32.
+
+    Example:
+
+    ```python
+    similarity_matrix([[[1.0, 0.0]]], [[[0.0, 2.0], [3.0, 0.0]]])  # [[[0.0, 1.0]]]
+    ```
+    """
+    return ops.matmul(unit_vectors(units), ops.transpose(unit_vectors(text_units), (0, 2, 1)))
+
+
+def best_similarity(units, unit_mask, text_units):
+    """For every text unit, the cosine of the speech unit that matches it best.
+
+    Args:
+        units: `[batch, units, dim]` speech units (frames or pooled spans).
+        unit_mask: `[batch, units]`, true where a speech unit is real.
+        text_units: `[batch, text_units, dim]`.
+
+    Returns:
+        `[batch, text_units]` float32; -1 where no speech unit is real.
+
+    Reference:
+        PAD (arXiv 2303.03600), token and span alignment.
+
+    Example:
+
+    ```python
+    best = best_similarity(frames, frame_mask, tokens)  # [batch, tokens]
+    ```
+    """
+    is_valid = ops.cast(unit_mask, "bool")[:, :, None]
+    # Invalid units are emptied before the norm too, so that no NaN of theirs reaches a gradient.
+    units = ops.where(is_valid, ops.cast(units, "float32"), 0.0)
+    # -2 loses against every cosine; -1, the least cosine, is what remains if none is valid.
+    similarity = ops.where(is_valid, similarity_matrix(units, text_units), -2.0)
+    return ops.maximum(ops.max(similarity, axis=1), -1.0)
+
+
+def alignment_loss(best, weights):
+    """Negative weighted mean over text units of their best similarities, meaned over the batch.
+
+    `L = - mean_b sum_j w_j best_j`.
+
+    Args:
+        best: `[batch, text_units]`, see `best_similarity`.
+        weights: `[batch, text_units]`, a row sums to 1; 0 where a text unit is padding.
+
+    Returns:
+        Scalar float32, between -1 and 1.
+
+    Reference:
+        PAD (arXiv 2303.03600), token and span alignment.
+
+    Example:
+
+    ```python
+    alignment_loss([[0.5, 1.0]], [[0.5, 0.5]])  # -0.75
+    ```
+    """
+    best = ops.where(weights != 0, best, 0.0)
+    return -ops.mean(ops.sum(weights * best, axis=-1))
+
+
+def l1_distance(a, b):
+    """Sum over the last axis of absolute differences: `||a - b||_1`.
+
+    Args:
+        a: `[..., dim]`.
+        b: `[..., dim]`.
+
+    Returns:
+        `[...]` float32.
+
+    Example:
+
+    ```python
+    l1_distance([1.0, 2.0], [0.0, 0.0])  # 3.0
+    ```
+    """
+    return ops.sum(ops.abs(ops.cast(a, "float32") - ops.cast(b, "float32")), axis=-1)
+
+
+def squared_distance(a, b):
+    """Sum over the last axis of squared differences: `||a - b||_2^2`.
+
+    Args:
+        a: `[..., dim]`.
+        b: `[..., dim]`.
+
+    Returns:
+        `[...]` float32.
+
+    Example:
+
+    ```python
+    squared_distance([1.0, 2.0], [0.0, 0.0])  # 5.0
+    ```
+    """
+    return ops.sum(ops.square(ops.cast(a, "float32") - ops.cast(b, "float32")), axis=-1)
+
+
+def cosine_distance(a, b):
+    """One minus the cosine along the last axis.
+
+    Args:
+        a: `[..., dim]`.
+        b: `[..., dim]`.
+
+    Returns:
+        `[...]` float32, between 0 and 2.
+
+    Example:
+
+    ```python
+    cosine_distance([1.0, 0.0], [0.0, 1.0])  # 1.0
+    ```
+    """
+    return 1.0 - ops.sum(unit_vectors(a) * unit_vectors(b), axis=-1)

@@ -1,0 +1,61 @@
+"""Token alignment: PAD-TLocal, and the SPLAT-Tok and token-cosine baselines."""
+
+import keras
+
+from pad_keras.losses import functional
+from pad_keras.losses.base import WEIGHTINGS, AlignmentLoss
+
+
+@keras.saving.register_keras_serializable(package="pad_keras")
+class TokenAlignment(AlignmentLoss):
+    """Cosine of every text unit with the single frame that matches it best (PAD-TLocal).
+
+    `L = - mean_b sum_j P_j max_i cos(s_i, t_j)`. With `weighting="idf"` it is SPLAT-Tok, with
+    `weighting="uniform"` the token cosine without a prior. A frame lasts 20 ms and a word several
+    of them: `SpanAlignment` compares units of like length instead.
+
+    Args:
+        weighting: weights of the text units: `"significance"`, `"uniform"` or `"idf"` (needs
+            the teacher units' entry `idf`).
+        stop_significance_gradient: bool, whether the weights are constants.
+        name: str, name of this loss in logs.
+
+    Raises:
+        ValueError: for an unknown weighting.
+
+    Reference:
+        PAD (arXiv 2303.03600), token-level local alignment; SPLAT (arXiv 2010.02295).
+
+    Example:
+
+    ```python
+    loss = TokenAlignment()
+    splat_tok = TokenAlignment(weighting="idf")
+    loss.compute_loss(text_units, speech_units)  # scalar
+    ```
+    """
+
+    weightings = WEIGHTINGS
+
+    def __init__(
+        self, weighting="significance", stop_significance_gradient=True, name="token_alignment"
+    ):
+        super().__init__(weighting, stop_significance_gradient, name)
+
+    def compute_loss(self, teacher_outputs, student_outputs, **kwargs):
+        """Loss of a batch; see the class.
+
+        Args:
+            teacher_outputs: dict of text units.
+            student_outputs: dict of speech units.
+            **kwargs: ignored.
+
+        Returns:
+            Scalar float32.
+        """
+        best = functional.best_similarity(
+            student_outputs["embeddings"],
+            student_outputs["mask"],
+            self.real_embeddings(teacher_outputs),
+        )
+        return functional.alignment_loss(best, self.unit_weights(teacher_outputs))

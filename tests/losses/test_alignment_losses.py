@@ -1,0 +1,256 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from pad_keras.losses import GlobalAlignment, SequenceAlignment, SpanAlignment, TokenAlignment
+from tests.backend import compiled, finite_differences, gradient, numpy_of
+from tests.losses import reference
+from tests.losses.batches import batch, utterances
+
+
+def weights_of(units, weighting):
+    if weighting == "uniform":
+        return np.full(len(units["embeddings"]), 1 / len(units["embeddings"]))
+    return units[weighting]
+
+
+def global_loops(speech, text, distance="l1", weighting="significance"):
+    pooled = [
+        reference.pooled(units["embeddings"], weights_of(units, weighting))
+        for units in (speech, text)
+    ]
+    return reference.distance(*pooled, distance)
+
+
+def token_loops(speech, text, weighting="significance"):
+    weights = weights_of(text, weighting)
+    return reference.alignment(speech["embeddings"], text["embeddings"], weights)
+
+
+def span_loops(
+    speech,
+    text,
+    anchors_per_unit=2.0,
+    radius=2,
+    scales=(0.5, 1.0, 2.0),
+    weighting="significance",
+    anchor_selection="significant",
+    pooling="mean",
+):
+    n, m = len(speech["embeddings"]), len(text["embeddings"])
+    k = reference.anchor_count(n, m, anchors_per_unit)
+    if anchor_selection == "even":
+        anchors = reference.even_anchors(n, k)
+    else:
+        anchors = reference.significant_anchors(speech["significance"], k, radius)
+    weights = speech["significance"] if pooling == "significance" else None
+    pools = [
+        reference.pool(speech["embeddings"], start, end, weights)
+        for start, end in reference.spans(anchors, n, m, scales)
+    ]
+    return reference.alignment(pools, text["embeddings"], weights_of(text, weighting))
+
+
+def sequence_loops(speech, text):
+    return reference.distance(speech["embeddings"][0], text["cls"], "l2")
+
+
+# Every loss, baseline and ablation of the paper: (class, arguments, loops).
+CASES = {
+    "PAD-Glob": (GlobalAlignment, {}, global_loops),
+    "mean-pooled L1": (GlobalAlignment, {"weighting": "uniform"}, global_loops),
+    "mean-pooled L2": (GlobalAlignment, {"weighting": "uniform", "distance": "l2"}, global_loops),
+    "sentence cosine": (
+        GlobalAlignment,
+        {"weighting": "uniform", "distance": "cosine"},
+        global_loops,
+    ),
+    "PAD-TLocal": (TokenAlignment, {}, token_loops),
+    "token cosine": (TokenAlignment, {"weighting": "uniform"}, token_loops),
+    "SPLAT-Tok": (TokenAlignment, {"weighting": "idf"}, token_loops),
+    "SPLAT-Seq": (SequenceAlignment, {}, sequence_loops),
+    "PAD-SLocal": (SpanAlignment, {}, span_loops),
+    "without ASP": (SpanAlignment, {"weighting": "uniform"}, span_loops),
+    "one scale": (SpanAlignment, {"scales": (1.0,)}, span_loops),
+    "even stride": (SpanAlignment, {"anchor_selection": "even"}, span_loops),
+    "weighted pool": (SpanAlignment, {"pooling": "significance"}, span_loops),
+    "other sizes": (
+        SpanAlignment,
+        {"anchors_per_unit": 0.7, "radius": 1, "scales": (0.3, 1.7), "weighting": "idf"},
+        span_loops,
+    ),
+}
+cases = pytest.mark.parametrize("case", CASES)
+
+
+def value_of(loss, utterances, **kwargs):
+    return float(loss.compute_loss(*batch(utterances, **kwargs)))
+
+
+@cases
+def test_a_ragged_batch_equals_the_mean_of_the_loops(case):
+    loss_class, arguments, loops = CASES[case]
+    wanted = np.mean([loops(speech, text, **arguments) for speech, text in utterances()])
+    assert value_of(loss_class(**arguments), utterances()) == pytest.approx(wanted, abs=1e-5)
+
+
+@cases
+def test_padding_of_any_kind_and_amount_changes_nothing(case):
+    loss_class, arguments, _ = CASES[case]
+    loss = loss_class(**arguments)
+    alone = np.mean([value_of(loss, [utterance], extra=0) for utterance in utterances()])
+    for garbage in (0.0, 1e4, np.nan):
+        padded = value_of(loss, utterances(), extra=9, garbage=garbage)
+        assert padded == pytest.approx(alone, abs=1e-5)
+
+
+@cases
+def test_gradient_equals_finite_differences_of_the_loops(case):
+    loss_class, arguments, loops = CASES[case]
+    pair = utterances(dim=3, sizes=((6, 3),), seed=3)
+    text_units, speech_units = batch(pair, extra=0)
+    loss = loss_class(**arguments)
+
+    def ours(x):
+        return loss.compute_loss(text_units, {**speech_units, "embeddings": x})
+
+    def slow(x):
+        return loops({**pair[0][0], "embeddings": x[0]}, pair[0][1], **arguments)
+
+    found = gradient(ours, speech_units["embeddings"])
+    wanted = finite_differences(slow, pair[0][0]["embeddings"][None], epsilon=1e-4)
+    assert np.abs(wanted).max() > 1e-3
+    np.testing.assert_allclose(found, wanted, atol=2e-4)
+
+
+@cases
+def test_gradient_is_finite_and_zero_at_padding_that_holds_nan(case):
+    loss_class, arguments, _ = CASES[case]
+    text_units, speech_units = batch(utterances(), garbage=np.nan)
+    loss = loss_class(**arguments)
+
+    def ours(x):
+        return loss.compute_loss(text_units, {**speech_units, "embeddings": x})
+
+    found = gradient(ours, speech_units["embeddings"])
+    assert np.isfinite(found).all()
+    assert not found[~speech_units["mask"]].any()
+
+
+@cases
+def test_compiled_equals_eager(case):
+    loss_class, arguments, _ = CASES[case]
+    loss = loss_class(**arguments)
+    text_units, speech_units = keras.tree.map_structure(
+        ops.convert_to_tensor, batch(utterances())
+    )
+    fast = compiled(loss.compute_loss)(text_units, speech_units)
+    eager = loss.compute_loss(text_units, speech_units)
+    assert float(fast) == pytest.approx(float(eager), abs=1e-5)
+
+
+@cases
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_half_precision_embeddings_give_a_finite_float32_loss(case, dtype):
+    loss_class, arguments, _ = CASES[case]
+    loss = loss_class(**arguments)
+    text_units, speech_units = batch(utterances())
+    half = {**speech_units, "embeddings": ops.cast(speech_units["embeddings"], dtype)}
+    value = loss.compute_loss(text_units, half)
+    assert keras.backend.standardize_dtype(value.dtype) == "float32"
+    expected = float(loss.compute_loss(text_units, speech_units))
+    assert float(value) == pytest.approx(expected, rel=0.02, abs=0.02)
+
+
+@cases
+def test_a_loss_survives_serialisation(case):
+    loss_class, arguments, _ = CASES[case]
+    loss = loss_class(**arguments, name="part")
+    config = keras.saving.serialize_keras_object(loss)
+    again = keras.saving.deserialize_keras_object(config)
+    assert type(again) is loss_class
+    assert again.get_config() == loss.get_config()
+    assert value_of(again, utterances()) == value_of(loss, utterances())
+
+
+def test_no_gradient_flows_through_the_prior_unless_asked():
+    text_units, speech_units = batch(utterances())
+
+    def slope(loss):
+        def ours(x):
+            return loss.compute_loss(text_units, {**speech_units, "significance": x})
+
+        return gradient(ours, speech_units["significance"])
+
+    assert not slope(GlobalAlignment()).any()
+    assert slope(GlobalAlignment(stop_significance_gradient=False)).any()
+
+
+def test_constant_significance_is_the_absence_of_a_prior():
+    constant = [
+        (
+            {**speech, "significance": weights_of(speech, "uniform")},
+            {**text, "significance": weights_of(text, "uniform")},
+        )
+        for speech, text in utterances()
+    ]
+    for loss_class in (GlobalAlignment, TokenAlignment):
+        with_prior = value_of(loss_class(), constant)
+        without = value_of(loss_class(weighting="uniform"), constant)
+        assert with_prior == pytest.approx(without, abs=1e-6)
+
+
+def test_spans_tell_what_was_looked_at():
+    text_units, speech_units = batch(utterances())
+    spans = numpy_of(SpanAlignment().spans(text_units, speech_units))
+    assert spans["starts"].shape == spans["ends"].shape == spans["mask"].shape
+    np.testing.assert_array_equal(spans["mask"], spans["ends"] > spans["starts"])
+    frame_counts = speech_units["mask"].sum(-1)[:, None]
+    assert (spans["ends"] <= frame_counts).all()
+    # Three scales an anchor.
+    np.testing.assert_array_equal(spans["mask"].sum(-1), 3 * (spans["anchors"] >= 0).sum(-1))
+
+
+def test_zero_embeddings_give_a_finite_gradient():
+    text_units, speech_units = batch(utterances())
+
+    def ours(x):
+        return TokenAlignment().compute_loss(text_units, {**speech_units, "embeddings": x})
+
+    assert np.isfinite(gradient(ours, np.zeros_like(speech_units["embeddings"]))).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: GlobalAlignment(distance="l3"), "distance.*l3"),
+        (lambda: GlobalAlignment(weighting="idf"), "weighting.*idf"),
+        (lambda: TokenAlignment(weighting="asp"), "weighting.*asp"),
+        (lambda: SpanAlignment(scales=()), "scales"),
+        (lambda: SpanAlignment(scales=(1, -1)), "scales"),
+        (lambda: SpanAlignment(anchors_per_unit=0), "anchors_per_unit"),
+        (lambda: SpanAlignment(radius=-1), "radius"),
+        (lambda: SpanAlignment(anchor_selection="odd"), "anchor_selection.*odd"),
+        (lambda: SpanAlignment(pooling="max"), "pooling.*max"),
+    ],
+)
+def test_an_unknown_option_is_refused_by_name(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_units_that_do_not_fit_are_refused_by_name():
+    text_units, speech_units = batch(utterances())
+    with pytest.raises(ValueError, match="student's units lack.*mask"):
+        without_mask = {k: v for k, v in speech_units.items() if k != "mask"}
+        TokenAlignment().validate_outputs(text_units, without_mask)
+    with pytest.raises(ValueError, match="8 wide and the student's 5"):
+        narrow = {**speech_units, "embeddings": speech_units["embeddings"][..., :5]}
+        TokenAlignment().validate_outputs(text_units, narrow)
+    with pytest.raises(ValueError, match="adapt_idf"):
+        without_idf = {k: v for k, v in text_units.items() if k != "idf"}
+        TokenAlignment(weighting="idf").compute_loss(without_idf, speech_units)
+    with pytest.raises(ValueError, match="'cls'"):
+        without_cls = {k: v for k, v in text_units.items() if k != "cls"}
+        SequenceAlignment().compute_loss(without_cls, speech_units)
