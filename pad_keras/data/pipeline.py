@@ -1,0 +1,249 @@
+"""tf.data pipelines of batches for `fit`."""
+
+import logging
+
+import numpy as np
+import tensorflow as tf
+
+from pad_keras.data.audio import SAMPLE_RATE, decode_audio, diagnose
+from pad_keras.data.batch_plan import BatchPlan
+from pad_keras.data.problems import Problems
+
+_END = -1
+
+
+def pipeline(
+    utterances,
+    batch_size,
+    *,
+    text=None,
+    shuffle=False,
+    repeat=False,
+    seed=0,
+    start_batch=0,
+    buckets=8,
+    max_seconds=None,
+    augment=None,
+    on_error="raise",
+):
+    """Batches of waveforms, with text or the teacher's units of text beside.
+
+    Utterances of like length share a batch, and batches are padded up to one of `buckets`
+    lengths, so that little is padding and a compiler meets few shapes (see `BatchPlan`). Files
+    are read and decoded in parallel by TensorFlow operations. An element is a dict of numeric
+    tensors alone, as `fit` takes it on each backend.
+
+    Args:
+        utterances: list of `Utterance`.
+        batch_size: int.
+        text: a `TextTokenizer` or a `TeacherCache`; `None` for waveforms alone.
+        shuffle: bool, other batches each epoch; the remainder is left out.
+        repeat: bool, an endless stream of epochs (then give `fit` its `steps_per_epoch`).
+        seed: int, of the shuffling.
+        start_batch: int, the batch of the stream to start at. Those before it are not read.
+        buckets: int, number of padded lengths.
+        max_seconds: float, leave out longer utterances (their number is logged).
+        augment: function of a waveform `[samples]` that returns one, in TensorFlow operations.
+        on_error: `"raise"` names a file that cannot be decoded; `"skip"` leaves it out and warns
+            with the count and the list when the data end.
+
+    Returns:
+        `tf.data.Dataset` of dicts
+        - `speech`: `waveform` `[batch, samples]` float32, `padding_mask` `[batch, samples]` bool;
+        - `text` (with a `TextTokenizer`): `token_ids`, `segment_ids`, `padding_mask`
+          `[batch, tokens]`;
+        - `text_units` (with a `TeacherCache`): `embeddings` `[batch, units, dim]`,
+          `significance`, `mask` `[batch, units]`, `cls` `[batch, dim]`.
+
+    Raises:
+        ValueError: if nothing is left to read, or an argument is out of range.
+        tf.errors.InvalidArgumentError: while iterating, naming a file that cannot be decoded.
+
+    Example:
+
+    ```python
+    train = pipeline(utterances, 8, text=cache, shuffle=True, repeat=True)
+    distiller.fit(train, steps_per_epoch=batches_per_epoch(utterances, 8))
+    ```
+    """
+    utterances = within_seconds(utterances, max_seconds)
+    if text is not None:
+        text.check(utterances)
+    plan = BatchPlan([u.seconds for u in utterances], batch_size, shuffle=shuffle, seed=seed)
+    problems = Problems(on_error, "audio")
+    stream = _numbered_positions(plan, repeat, start_batch)
+    loaded = _load(stream, utterances, augment)
+    checked = _name_missing(loaded, plan, utterances, problems, start_batch)
+    measured = checked.map(lambda position, waveform: (position, tf.size(waveform), waveform))
+    batches = measured.padded_batch(
+        batch_size, ([], [], [None]), drop_remainder=shuffle or repeat
+    )
+    batches = batches.map(_assemble(utterances, plan.boundaries(buckets), text))
+    return batches.prefetch(tf.data.AUTOTUNE)
+
+
+def batches_per_epoch(utterances, batch_size, *, shuffle=True, max_seconds=None):
+    """Number of batches that `pipeline` makes of an epoch.
+
+    Args:
+        utterances: list of `Utterance`.
+        batch_size: int.
+        shuffle: bool, as for `pipeline`.
+        max_seconds: float, as for `pipeline`.
+
+    Returns:
+        int.
+    """
+    utterances = within_seconds(utterances, max_seconds)
+    return BatchPlan([u.seconds for u in utterances], batch_size, shuffle).batches_per_epoch
+
+
+def batch_order(utterances, batch_size):
+    """Utterances in the order in which an unshuffled `pipeline` gives them.
+
+    Args:
+        utterances: list of `Utterance`.
+        batch_size: int.
+
+    Returns:
+        List of `Utterance`.
+    """
+    plan = BatchPlan([u.seconds for u in utterances], batch_size)
+    return [utterances[position] for position in plan.order(0)]
+
+
+def padding_share(utterances, batch_size, *, shuffle=True, buckets=8, seed=0):
+    """Share of the samples of an epoch's batches that is padding.
+
+    Args:
+        utterances: list of `Utterance`.
+        batch_size: int.
+        shuffle: bool, as for `pipeline`.
+        buckets: int, as for `pipeline`.
+        seed: int, as for `pipeline`.
+
+    Returns:
+        float between 0 and 1.
+    """
+    plan = BatchPlan([u.seconds for u in utterances], batch_size, shuffle, seed)
+    return plan.padding_share(plan.boundaries(buckets))
+
+
+def within_seconds(utterances, max_seconds):
+    """Leave out utterances that are too long, and log how many.
+
+    Args:
+        utterances: list of `Utterance`.
+        max_seconds: float; `None` keeps all.
+
+    Returns:
+        List of `Utterance`.
+
+    Raises:
+        ValueError: if none is left.
+    """
+    kept = [u for u in utterances if max_seconds is None or u.seconds <= max_seconds]
+    if not kept:
+        raise ValueError(
+            f"No utterance to read: {len(utterances)} given, none within max_seconds={max_seconds}."
+        )
+    if len(kept) < len(utterances):
+        left_out = len(utterances) - len(kept)
+        logging.getLogger(__name__).warning(
+            "left out %d of %d utterances longer than %s s", left_out, len(utterances), max_seconds
+        )
+    return kept
+
+
+def _numbered_positions(plan, repeat, start_batch):
+    """Dataset of (running number in the stream, position of the utterance)."""
+    first_epoch, first_batch = divmod(start_batch, plan.batches_per_epoch)
+    epochs = tf.data.Dataset.range(first_epoch, np.iinfo("int64").max if repeat else first_epoch + 1)
+
+    def positions(epoch):
+        order = tf.numpy_function(lambda e: plan.order(int(e)), [epoch], tf.int64, stateful=False)
+        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, (None,)))
+
+    skipped = first_batch * plan.batch_size
+    stream = epochs.flat_map(positions).skip(skipped)
+    if not repeat:
+        # Behind the last utterance, so that its loss would be noticed too.
+        stream = stream.concatenate(tf.data.Dataset.from_tensors(tf.constant(_END, tf.int64)))
+    return stream.enumerate(first_epoch * plan.utterances_per_epoch + skipped)
+
+
+def _load(stream, utterances, augment):
+    """Decode; elements that fail are missing from the result."""
+    paths = tf.constant([utterance.audio for utterance in utterances])
+
+    def load(number, position):
+        def waveform():
+            decoded = decode_audio(tf.io.read_file(paths[position]))
+            return decoded if augment is None else augment(decoded)
+
+        # tf.cond, not a filter: the end marker must arrive where the gaps are noticed.
+        is_end = tf.equal(position, _END)
+        return number, position, tf.cond(is_end, lambda: tf.zeros((0,)), waveform)
+
+    return stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).ignore_errors()
+
+
+def _name_missing(loaded, plan, utterances, problems, start_batch):
+    """Notice gaps in the running numbers; Python runs only where there is one."""
+
+    def report(expected, number):
+        for missing in range(int(expected), int(number)):
+            epoch, rank = divmod(missing, plan.utterances_per_epoch)
+            path = utterances[plan.order(epoch)[rank]].audio
+            problems.add(path, diagnose(path) or "the audio could not be read or augmented")
+        return np.int64(0)
+
+    def report_end():
+        problems.report()
+        return np.int64(0)
+
+    def check(expected, element):
+        number, position, waveform = element
+        zero = tf.constant(0, tf.int64)
+        noticed = tf.cond(
+            number > expected,
+            lambda: tf.numpy_function(report, [expected, number], tf.int64),
+            lambda: zero,
+        )
+        with tf.control_dependencies([noticed]):
+            ended = tf.cond(
+                tf.equal(position, _END),
+                lambda: tf.numpy_function(report_end, [], tf.int64),
+                lambda: zero,
+            )
+        with tf.control_dependencies([ended]):
+            return number + 1, (tf.identity(position), waveform)
+
+    epochs, batches = divmod(start_batch, plan.batches_per_epoch)
+    first = epochs * plan.utterances_per_epoch + batches * plan.batch_size
+    checked = loaded.scan(tf.constant(first, tf.int64), check)
+    return checked.filter(lambda position, waveform: tf.not_equal(position, _END))
+
+
+def _assemble(utterances, boundaries, text):
+    """Function from (positions, lengths, waveforms) to the batch that a model takes."""
+    ids = tf.constant([utterance.id for utterance in utterances])
+    transcripts = tf.constant([utterance.text or "" for utterance in utterances])
+    # A resampled file may come out a sample longer than its header promised.
+    limits = tf.constant(np.ceil(boundaries * SAMPLE_RATE).astype("int32") + 8)
+
+    def assemble(positions, lengths, waveforms):
+        longest = tf.reduce_max(lengths)
+        bucket = tf.minimum(tf.searchsorted(limits, [longest])[0], tf.size(limits) - 1)
+        width = tf.maximum(limits[bucket], longest)
+        batch = {
+            "speech": {
+                "waveform": tf.pad(waveforms, [[0, 0], [0, width - longest]]),
+                "padding_mask": tf.sequence_mask(lengths, width),
+            }
+        }
+        if text is not None:
+            batch[text.key] = text(tf.gather(ids, positions), tf.gather(transcripts, positions))
+        return batch
+
+    return assemble

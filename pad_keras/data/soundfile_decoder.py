@@ -1,0 +1,80 @@
+"""Audio decoding and resampling outside of TensorFlow, by soundfile and soxr."""
+
+import io
+
+import numpy as np
+import soundfile
+import soxr
+
+LEAST_RATE, GREATEST_RATE = 1_000, 768_000
+
+
+def is_possible_rate(rate):
+    """Whether a sample rate in Hz can be one.
+
+    Args:
+        rate: number or tensor.
+
+    Returns:
+        bool or boolean tensor.
+    """
+    return (rate >= LEAST_RATE) & (rate <= GREATEST_RATE)
+
+
+def decode(contents):
+    """Decode the bytes of an audio file.
+
+    Args:
+        contents: bytes.
+
+    Returns:
+        `(samples, rate)`: `[samples, channels]` float32 array and int64 rate in Hz.
+
+    Raises:
+        ValueError: if the contents are no audio, or cut short.
+    """
+    _check_complete(contents)
+    try:
+        with soundfile.SoundFile(io.BytesIO(contents)) as file:
+            frames, rate = file.frames, file.samplerate
+            samples = file.read(dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        raise ValueError(f"The audio file is not FLAC, WAV or Ogg, or broken: {error}") from error
+    if not is_possible_rate(rate):
+        raise ValueError(f"The audio file's sample rate is unreadable: {rate} Hz.")
+    if len(samples) < frames:
+        raise ValueError(
+            f"The audio file is shorter than its header says: {len(samples)} of {frames} frames."
+        )
+    return samples, np.int64(rate)
+
+
+def _check_complete(contents):
+    """Refuse a RIFF file whose data chunk runs past the end: soundfile would return a part."""
+    if contents[:4] != b"RIFF":
+        return
+    position = 12
+    while position + 8 <= len(contents):
+        name = contents[position : position + 4]
+        size = int.from_bytes(contents[position + 4 : position + 8], "little")
+        # Writers that cannot seek leave the greatest size: then the end of the file is the end.
+        if name == b"data" and size != 0xFFFFFFFF and position + 8 + size > len(contents):
+            raise ValueError(
+                f"The audio file is shorter than its header says: {len(contents) - position - 8} "
+                f"of {size} bytes."
+            )
+        position += 8 + size + size % 2
+
+
+def resample(mono, rate, target):
+    """Resample a waveform.
+
+    Args:
+        mono: `[samples]` float32 array.
+        rate: int, its rate in Hz.
+        target: int, the rate wanted in Hz.
+
+    Returns:
+        `[samples]` float32 array.
+    """
+    return soxr.resample(mono, int(rate), int(target), quality="HQ").astype(np.float32)

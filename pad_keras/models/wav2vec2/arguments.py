@@ -1,0 +1,48 @@
+"""Checks of the backbone's arguments."""
+
+MODEL_TYPES = ("wav2vec2", "hubert")
+
+
+def check_convolutions(filters, kernels, strides, norm):
+    """Refuse a front end whose parts do not fit together."""
+    if not len(filters) == len(kernels) == len(strides) or not filters:
+        raise ValueError(
+            "`conv_filters`, `conv_kernels` and `conv_strides` must have one entry for each "
+            f"convolution; they have {len(filters)}, {len(kernels)} and {len(strides)}."
+        )
+    if norm not in ("group", "layer"):
+        raise ValueError(f'`conv_norm` must be "group" or "layer", not {norm!r}.')
+
+
+def check_widths(hidden_dim, num_heads, positional_groups):
+    """Refuse a width that heads or groups do not divide."""
+    for name, parts in (("num_heads", num_heads), ("positional_groups", positional_groups)):
+        if hidden_dim % parts:
+            raise ValueError(
+                f"`{name}` must divide `hidden_dim`: {parts} does not divide {hidden_dim}."
+            )
+
+
+def check_rates(**rates):
+    """Refuse rates outside [0, 1)."""
+    for name, rate in rates.items():
+        if not 0 <= rate < 1:
+            raise ValueError(f"`{name}` must be at least 0 and less than 1, not {rate}.")
+
+
+def resolve_layers(layers, num_layers):
+    """Sorted non-negative indices of the layers that make the prior."""
+    if layers is None:
+        return list(range(num_layers))
+    if not layers or not all(-num_layers <= layer < num_layers for layer in layers):
+        raise ValueError(
+            f"`significance_layers` must be None or name some of the {num_layers} layers, "
+            f"{-num_layers} to {num_layers - 1}; it is {layers!r}."
+        )
+    return sorted({layer % num_layers for layer in layers})
+
+
+def check_model_type(model_type):
+    """Refuse a name that the transformers layout does not give to this family."""
+    if model_type not in MODEL_TYPES:
+        raise ValueError(f"`model_type` must be one of {MODEL_TYPES}, not {model_type!r}.")
