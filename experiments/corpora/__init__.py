@@ -1,0 +1,1 @@
+"""The embedded corpora and the scripts that make them."""
