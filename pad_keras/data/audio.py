@@ -105,7 +105,9 @@ def _decode_in_graph(contents):
         {code: functools.partial(_with_rate, branch, rate) for code, branch in branches.items()},
         default=lambda: _decode_by_soundfile(contents),
     )
-    complete = (frames <= 0) | (kind == _OTHER) | (tf.cast(tf.shape(samples)[0], tf.int64) == frames)
+    complete = (
+        (frames <= 0) | (kind == _OTHER) | (tf.cast(tf.shape(samples)[0], tf.int64) == frames)
+    )
     tf.debugging.assert_equal(complete, True, "The audio file is shorter than its header says.")
     return samples, rate
 
@@ -140,16 +142,16 @@ def _read_header(contents):
     is_wav &= (little(20, 2) == 1) & (little(34, 2) == 16) & says(36, b"data")
     is_wav &= little(40, 4) + 44 <= tf.cast(tf.strings.length(contents), tf.int64)
     flac = tf.where(bits == 16, _FLAC_16, tf.where(bits == 24, _FLAC_24, _OTHER))
-    kind = tf.where(
-        is_flac, flac, tf.where(is_vorbis, _VORBIS, tf.where(is_wav, _WAV_16, _OTHER))
-    )
+    kind = tf.where(is_flac, flac, tf.where(is_vorbis, _VORBIS, tf.where(is_wav, _WAV_16, _OTHER)))
     rate = tf.where(is_flac, big(18, 3) // 16, tf.where(is_vorbis, little(40, 4), little(24, 4)))
     # Other files' rates are read by soundfile.
     rate = tf.where(kind == _OTHER, tf.constant(SAMPLE_RATE, tf.int64), rate)
     wav_frames = little(40, 4) // tf.maximum(little(32, 2), 1)
     frames = tf.where(is_flac, big(21, 5) % 2**36, tf.where(is_wav, wav_frames, 0))
     tf.debugging.assert_equal(
-        soundfile_decoder.is_possible_rate(rate), True, "The audio file's sample rate is unreadable."
+        soundfile_decoder.is_possible_rate(rate),
+        True,
+        "The audio file's sample rate is unreadable.",
     )
     return kind, rate, frames
 

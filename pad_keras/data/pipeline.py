@@ -75,9 +75,7 @@ def pipeline(
     loaded = _load(stream, utterances, augment)
     checked = _name_missing(loaded, plan, utterances, problems, start_batch)
     measured = checked.map(lambda position, waveform: (position, tf.size(waveform), waveform))
-    batches = measured.padded_batch(
-        batch_size, ([], [], [None]), drop_remainder=shuffle or repeat
-    )
+    batches = measured.padded_batch(batch_size, ([], [], [None]), drop_remainder=shuffle or repeat)
     batches = batches.map(_assemble(utterances, plan.boundaries(buckets), text))
     return batches.prefetch(tf.data.AUTOTUNE)
 
@@ -158,7 +156,9 @@ def within_seconds(utterances, max_seconds):
 def _numbered_positions(plan, repeat, start_batch):
     """Dataset of (running number in the stream, position of the utterance)."""
     first_epoch, first_batch = divmod(start_batch, plan.batches_per_epoch)
-    epochs = tf.data.Dataset.range(first_epoch, np.iinfo("int64").max if repeat else first_epoch + 1)
+    epochs = tf.data.Dataset.range(
+        first_epoch, np.iinfo("int64").max if repeat else first_epoch + 1
+    )
 
     def positions(epoch):
         order = tf.numpy_function(lambda e: plan.order(int(e)), [epoch], tf.int64, stateful=False)

@@ -152,7 +152,9 @@ class TeacherCache:
             Dict of `embeddings` `[batch, max_units, dim]` float32, `significance`, `mask` and, if
             known, `idf` `[batch, max_units]`, `cls` `[batch, dim]`.
         """
-        names = [name for name in ("embeddings", "significance", "idf", "cls") if name in self._arrays]
+        names = [
+            name for name in ("embeddings", "significance", "idf", "cls") if name in self._arrays
+        ]
         types = [tf.float32] * len(names) + [tf.bool]
 
         def read(ids):

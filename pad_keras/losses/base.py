@@ -25,9 +25,7 @@ class AlignmentLoss(keras.distillation.DistillationLoss):
 
     weightings = ("significance", "uniform")
 
-    def __init__(
-        self, weighting="significance", stop_significance_gradient=True, name="alignment"
-    ):
+    def __init__(self, weighting="significance", stop_significance_gradient=True, name="alignment"):
         if weighting not in self.weightings:
             raise ValueError(
                 f"`weighting` of {type(self).__name__} must be one of {self.weightings}, got "

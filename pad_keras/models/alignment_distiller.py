@@ -154,7 +154,7 @@ class AlignmentDistiller(keras.distillation.Distiller):
             ValueError: if the batch has neither.
         """
         if "text_units" in inputs:
-            units = inputs["text_units"]
+            units = keras.tree.map_structure(ops.convert_to_tensor, inputs["text_units"])
         elif "text" in inputs:
             units = self.teacher(inputs["text"], training=False)
         else:

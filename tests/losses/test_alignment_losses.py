@@ -142,9 +142,7 @@ def test_gradient_is_finite_and_zero_at_padding_that_holds_nan(case):
 def test_compiled_equals_eager(case):
     loss_class, arguments, _ = CASES[case]
     loss = loss_class(**arguments)
-    text_units, speech_units = keras.tree.map_structure(
-        ops.convert_to_tensor, batch(utterances())
-    )
+    text_units, speech_units = keras.tree.map_structure(ops.convert_to_tensor, batch(utterances()))
     fast = compiled(loss.compute_loss)(text_units, speech_units)
     eager = loss.compute_loss(text_units, speech_units)
     assert float(fast) == pytest.approx(float(eager), abs=1e-5)

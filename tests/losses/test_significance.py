@@ -19,7 +19,9 @@ def attention(layers=3, heads=2, padding=PADDING, seed=0):
 
 def expected(scores, padding, units):
     rows = range(len(padding))
-    return np.stack([reference.significance_prior(scores[:, b], padding[b], units[b]) for b in rows])
+    return np.stack(
+        [reference.significance_prior(scores[:, b], padding[b], units[b]) for b in rows]
+    )
 
 
 def test_prior_equals_the_loops():

@@ -1,0 +1,94 @@
+"""What a distiller aligned: for each utterance its units, candidate spans and best spans."""
+
+import dataclasses
+
+import numpy as np
+from keras import ops, tree
+
+from pad_keras.losses import SpanAlignment, functional
+
+
+@dataclasses.dataclass
+class Alignment:
+    """One utterance as the distiller sees it, without padding.
+
+    Args:
+        speech: `[dim]`, the pooled speech units.
+        text: `[dim]`, the pooled text units.
+        significance: `[frames]`, the prior of the speech.
+        text_significance: `[units]`, the prior of the text.
+        similarity: `[frames, units]`, cosine of frames and text units.
+        anchors: `[anchors]` int, frames; empty without spans.
+        spans: `[spans, 2]` int, candidate spans (single frames without span aggregation).
+        best: `[units, 2]` int, the span that matches each text unit best.
+    """
+
+    speech: np.ndarray
+    text: np.ndarray
+    significance: np.ndarray
+    text_significance: np.ndarray
+    similarity: np.ndarray
+    anchors: np.ndarray
+    spans: np.ndarray
+    best: np.ndarray
+
+
+def alignments(distiller, batch):
+    """Alignments of a batch.
+
+    Spans are those of the distiller's `SpanAlignment`, if it has one; else single frames.
+
+    Args:
+        distiller: `pad_keras.models.AlignmentDistiller`.
+        batch: dict, as `pad_keras.data.pipeline` makes them.
+
+    Returns:
+        List of `Alignment`, one an utterance.
+    """
+    batch = tree.map_structure(ops.convert_to_numpy, batch)
+    # predict_on_batch is the backend's compiled function; a direct call would run eagerly.
+    student = distiller.predict_on_batch(batch)
+    teacher = tree.map_structure(ops.convert_to_numpy, distiller.teacher_units(batch))
+    pool = next(
+        (loss for loss in distiller.distillation_losses if isinstance(loss, SpanAlignment)), None
+    )
+    spans = None
+    if pool is not None:
+        spans = tree.map_structure(ops.convert_to_numpy, pool.spans(teacher, student))
+    units = range(len(student["mask"]))
+    return [_alignment(*_cut(student, teacher, spans, index)) for index in units]
+
+
+def _cut(student, teacher, spans, index):
+    """One utterance's units and spans, without padding."""
+    sides = []
+    for side in (student, teacher):
+        valid = side["mask"][index]
+        sides.append((side["embeddings"][index][valid], side["significance"][index][valid]))
+    if spans is None:
+        frames = np.arange(len(sides[0][0]))
+        found = sides[0][0], np.stack([frames, frames + 1], axis=1), np.zeros(0, int)
+    else:
+        valid, anchors = spans["mask"][index], spans["anchors"][index]
+        edges = np.stack([spans["starts"][index], spans["ends"][index]], axis=1)
+        found = spans["embeddings"][index][valid], edges[valid], anchors[anchors >= 0]
+    return *sides, found
+
+
+def _alignment(speech, text, found):
+    (frames, significance), (tokens, text_significance) = speech, text
+    pooled, edges, anchors = found
+    similarity = ops.convert_to_numpy(
+        functional.similarity_matrix(np.concatenate([frames, pooled])[None], tokens[None])
+    )[0]
+    best = edges[similarity[len(frames) :].argmax(axis=0)]
+    return Alignment(
+        speech=significance @ frames,
+        text=text_significance @ tokens,
+        significance=significance,
+        text_significance=text_significance,
+        similarity=similarity[: len(frames)],
+        anchors=anchors,
+        spans=edges,
+        best=best,
+    )

@@ -1,0 +1,84 @@
+"""The best student of a run, as a KerasHub preset."""
+
+import math
+import os
+import pathlib
+import shutil
+
+import keras
+
+from pad_keras.callbacks.training_summary import sync_state
+
+
+class BestStudent(keras.callbacks.Callback):
+    """Saves `model.student` as a preset whenever a monitored value improves.
+
+    The folder is replaced as a whole. `TrainingState(callbacks=[best])` keeps the best value over
+    a resume.
+
+    Args:
+        folder: path of the preset.
+        monitor: str, name in the logs.
+        mode: `"min"` or `"max"`.
+
+    Raises:
+        ValueError: for another `mode`, or if the logs lack the value.
+
+    Example:
+
+    ```python
+    best = BestStudent("runs/a/best", monitor="val_loss")
+    distiller.fit(train, validation_data=valid, callbacks=[best])
+    Wav2Vec2Backbone.from_preset("runs/a/best")
+    ```
+    """
+
+    def __init__(self, folder, monitor="val_loss", mode="min"):
+        super().__init__()
+        if mode not in ("min", "max"):
+            raise ValueError(f"`mode` must be 'min' or 'max', got {mode!r}.")
+        self.folder = pathlib.Path(folder)
+        self.monitor = monitor
+        self.mode = mode
+        self.best = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Save on strict improvement."""
+        if self.monitor not in (logs or {}):
+            raise ValueError(
+                f"`monitor` is {self.monitor!r} and the logs have {sorted(logs or {})}."
+            )
+        value = float(logs[self.monitor])
+        if math.isnan(value):
+            return
+        sign = 1 if self.mode == "max" else -1
+        if self.best is None or sign * value > sign * self.best:
+            self.best = value
+            sync_state(self.model)
+            save_preset(self.model.student, self.folder)
+
+    def get_state(self):
+        """State for `TrainingState`."""
+        return {"best": self.best}
+
+    def set_state(self, state):
+        """Take a state back from `TrainingState`."""
+        self.best = state["best"]
+
+
+def save_preset(model, folder):
+    """Write a preset so that the folder holds the old one or the new one, never a part.
+
+    Args:
+        model: KerasHub model.
+        folder: path.
+    """
+    folder = pathlib.Path(folder)
+    partial, old = (folder.with_name(folder.name + end) for end in (".partial", ".old"))
+    shutil.rmtree(partial, ignore_errors=True)
+    model.save_to_preset(str(partial))
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(partial, folder)
+    shutil.rmtree(old, ignore_errors=True)

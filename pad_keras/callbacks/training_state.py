@@ -1,0 +1,169 @@
+"""Checkpoints from which a killed run goes on as if it had never stopped."""
+
+import json
+import os
+import pathlib
+import warnings
+import zipfile
+
+import keras
+import numpy as np
+from keras import ops
+
+from pad_keras.callbacks.training_summary import sync_state
+
+_META = "meta"
+
+
+class TrainingState(keras.callbacks.Callback):
+    """Saves, after an epoch, everything that training changes, in one file and atomically.
+
+    That is the model's variables (but the frozen teacher's), the states of random generators, the
+    optimizer's variables, the epoch, the history of logs and the states of other callbacks. Keras'
+    `BackupAndRestore` writes weights and epoch one after the other and leaves out the random
+    states, so a resumed run there is another run.
+
+    Put it last in the list of callbacks.
+
+    Args:
+        folder: path of the checkpoints.
+        fingerprint: dict of what must not change between the runs, such as the configuration.
+        callbacks: list of callbacks with `get_state()` and `set_state(state)` (JSON values).
+        every: int, in epochs; the last one is always saved.
+
+    Attributes:
+        history: list of dicts, the logs of all epochs, resumed ones too.
+
+    Example:
+
+    ```python
+    state = TrainingState("runs/a/state", fingerprint=config)
+    start = state.restore(model)
+    model.fit(data(start), initial_epoch=start, epochs=10, callbacks=[state])
+    ```
+    """
+
+    def __init__(self, folder, fingerprint=None, callbacks=(), every=1):
+        super().__init__()
+        self.folder = pathlib.Path(folder)
+        self.fingerprint = json.loads(json.dumps(fingerprint or {}, default=str))
+        self.callbacks = list(callbacks)
+        self.every = every
+        self.history = []
+
+    @property
+    def path(self):
+        """The newest checkpoint."""
+        return self.folder / "state.npz"
+
+    @property
+    def previous_path(self):
+        """The one before, for when the newest turns out broken."""
+        return self.folder / "state.previous.npz"
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Save after the epoch."""
+        logs = {name: float(value) for name, value in (logs or {}).items()}
+        self.history.append({"epoch": epoch, **logs})
+        if (epoch + 1) % self.every == 0 or epoch + 1 == self.params.get("epochs"):
+            self.save(self.model, epoch + 1)
+
+    def save(self, model, epoch):
+        """Write a checkpoint.
+
+        Args:
+            model: compiled `keras.Model`.
+            epoch: int, epochs done.
+        """
+        sync_state(model)
+        arrays = {
+            name: _storable(ops.convert_to_numpy(variable))
+            for name, variable in _variables(model).items()
+        }
+        meta = {
+            "epoch": epoch,
+            "fingerprint": self.fingerprint,
+            "history": self.history,
+            "callbacks": [callback.get_state() for callback in self.callbacks],
+        }
+        self.folder.mkdir(parents=True, exist_ok=True)
+        partial = self.folder / "state.partial.npz"
+        with open(partial, "wb") as file:
+            np.savez(file, **{_META: np.array(json.dumps(meta))}, **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        # At every moment one of the two names is a complete checkpoint.
+        if self.path.exists():
+            os.replace(self.path, self.previous_path)
+        os.replace(partial, self.path)
+
+    def restore(self, model):
+        """Go back to the newest checkpoint, if there is one.
+
+        Args:
+            model: compiled and built `keras.Model`.
+
+        Returns:
+            int, epochs done: `initial_epoch` of `fit`.
+
+        Raises:
+            ValueError: if the checkpoint is of another configuration or model, or both
+                checkpoints are broken.
+        """
+        there = [path for path in (self.path, self.previous_path) if path.exists()]
+        for path in there:
+            try:
+                with np.load(path, allow_pickle=False) as file:
+                    arrays = {name: file[name] for name in file.files}
+                meta = json.loads(str(arrays.pop(_META)))
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+                warnings.warn(f"The checkpoint {path} is broken ({error}).", stacklevel=2)
+                continue
+            self._assign(model, arrays, meta, path)
+            return meta["epoch"]
+        if there:
+            raise ValueError(
+                f"No checkpoint in {self.folder} can be read; remove the folder to start anew."
+            )
+        return 0
+
+    def _assign(self, model, arrays, meta, path):
+        was, now = meta["fingerprint"], self.fingerprint
+        differing = sorted(k for k in was.keys() | now.keys() if was.get(k) != now.get(k))
+        if differing:
+            changes = ", ".join(f"{k}: {was.get(k)!r} -> {now.get(k)!r}" for k in differing)
+            raise ValueError(
+                f"The checkpoint {path} is of another configuration ({changes}). Give the old "
+                "one to go on, or another folder to start anew."
+            )
+        if not model.optimizer.built:
+            model.optimizer.build(model.trainable_variables)
+        variables = _variables(model)
+        shapes = {name: tuple(v.shape) for name, v in variables.items()}
+        found = {name: array.shape for name, array in arrays.items()}
+        if shapes != found:
+            odd = sorted(n for n in shapes.keys() | found.keys() if shapes.get(n) != found.get(n))
+            raise ValueError(f"The checkpoint {path} is of another model; it differs in {odd[:5]}.")
+        for name, variable in variables.items():
+            variable.assign(arrays[name])
+        for callback, state in zip(self.callbacks, meta["callbacks"], strict=True):
+            callback.set_state(state)
+        self.history = meta["history"]
+
+
+def _variables(model):
+    """Variables that training changes, by a name that is the same in every process."""
+    teacher = getattr(model, "teacher", None)
+    frozen = {id(variable) for variable in teacher.variables} if teacher is not None else set()
+    kept = [v for v in model.variables if id(v) not in frozen]
+    named = {}
+    for group, variables in (("model", kept), ("optimizer", model.optimizer.variables)):
+        for index, variable in enumerate(variables):
+            # Paths hold numbers that Keras counts up in a process; order and shape do not.
+            named[f"{group}_{index:04d}"] = variable
+    return named
+
+
+def _storable(array):
+    """NumPy's file format knows no bfloat16; float32 holds its values exactly."""
+    return array.astype("float32") if array.dtype.name == "bfloat16" else array

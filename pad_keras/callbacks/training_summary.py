@@ -1,0 +1,109 @@
+"""TensorBoard scalars of a run: losses, learning rate, gradient norm, throughput."""
+
+import time
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+
+class TrainingSummary(keras.callbacks.Callback):
+    """Writes scalars for TensorBoard, on every backend.
+
+    Under `train/`: the loss and its parts, learning rate, gradient norm (of a `MonitoredAdamW`),
+    utterances and seconds of audio per second. Under `epoch/`: all logs of an epoch.
+
+    Args:
+        log_dir: path.
+        utterances_per_step: float, of a batch.
+        seconds_per_step: float, mean seconds of audio of a batch.
+        every: int, in steps.
+
+    Example:
+
+    ```python
+    summary = TrainingSummary("runs/a", utterances_per_step=8, seconds_per_step=24.0)
+    distiller.fit(train, callbacks=[summary])
+    ```
+    """
+
+    def __init__(self, log_dir, utterances_per_step, seconds_per_step, every=10):
+        super().__init__()
+        self.log_dir = str(log_dir)
+        self.utterances_per_step = utterances_per_step
+        self.seconds_per_step = seconds_per_step
+        self.every = every
+        self._writer = None
+
+    def on_train_begin(self, logs=None):
+        """Open the writer."""
+        self._writer = tf.summary.create_file_writer(self.log_dir)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Start the clock; the first steps' compilation counts as time, as it is."""
+        # Not optimizer.iterations: with gradient accumulation that counts updates, not steps.
+        self._step = epoch * (self.params.get("steps") or 0)
+        self._start_clock()
+
+    def on_train_batch_end(self, batch, logs=None):
+        """Write scalars every few steps."""
+        self._step += 1
+        self._steps_timed += 1
+        if self._step % self.every:
+            return
+        seconds = time.perf_counter() - self._started
+        rate = self._steps_timed / seconds
+        values = {
+            **(logs or {}),
+            **optimizer_scalars(self.model),
+            "utterances_per_second": rate * self.utterances_per_step,
+            "audio_seconds_per_second": rate * self.seconds_per_step,
+        }
+        self._write("train", values, self._step)
+        self._start_clock()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Write the epoch's logs."""
+        self._write("epoch", logs or {}, epoch + 1)
+        self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        """Close the writer."""
+        self._writer.close()
+
+    def _start_clock(self):
+        self._started, self._steps_timed = time.perf_counter(), 0
+
+    def _write(self, group, values, step):
+        with self._writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(f"{group}/{name}", float(value))
+
+
+def optimizer_scalars(model):
+    """Learning rate and, of a `MonitoredAdamW`, gradient norm as they are now.
+
+    Args:
+        model: compiled `keras.Model`, in or after `fit`.
+
+    Returns:
+        Dict of floats.
+    """
+    sync_state(model)
+    optimizer = model.optimizer
+    values = {"learning_rate": float(ops.convert_to_numpy(optimizer.learning_rate))}
+    # Loss scaling wraps the optimizer that was given.
+    monitored = getattr(optimizer, "inner_optimizer", optimizer)
+    if hasattr(monitored, "gradient_norm"):
+        values["gradient_norm"] = float(ops.convert_to_numpy(monitored.gradient_norm))
+    return values
+
+
+def sync_state(model):
+    """Bring a model's variables up to date inside `fit`: JAX keeps them elsewhere meanwhile.
+
+    Args:
+        model: `keras.Model`.
+    """
+    if keras.backend.backend() == "jax":
+        model.jax_state_sync()

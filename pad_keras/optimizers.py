@@ -1,0 +1,90 @@
+"""AdamW that tells the gradient's norm, and the usual schedule of its learning rate."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable(package="pad_keras")
+class MonitoredAdamW(keras.optimizers.AdamW):
+    """AdamW whose variable `gradient_norm` holds the last gradient's global norm.
+
+    The norm is that of the gradient that reaches the optimizer: after loss scaling is undone,
+    before any clipping, of one step of an accumulation.
+
+    Args:
+        *args: of `keras.optimizers.AdamW`.
+        **kwargs: of `keras.optimizers.AdamW`.
+
+    Example:
+
+    ```python
+    optimizer = MonitoredAdamW(1e-4, global_clipnorm=1.0)
+    model.compile(optimizer=optimizer)
+    model.fit(data)
+    float(optimizer.gradient_norm)
+    ```
+    """
+
+    def build(self, variables):
+        """Create the variables."""
+        if self.built:
+            return
+        super().build(variables)
+        self.gradient_norm = self.add_variable((), name="gradient_norm", dtype="float32")
+
+    def apply(self, grads, trainable_variables=None):
+        """Update the variables and note the norm."""
+        super().apply(grads, trainable_variables)
+        self.gradient_norm.assign(global_norm(grads))
+
+
+def global_norm(gradients):
+    """Euclidean norm of all gradients together.
+
+    Args:
+        gradients: list of tensors; `None` entries are passed over.
+
+    Returns:
+        Scalar float32.
+    """
+    squares = [
+        ops.sum(ops.square(ops.cast(gradient, "float32")))
+        for gradient in gradients
+        if gradient is not None
+    ]
+    return ops.sqrt(sum(squares, start=ops.zeros(())))
+
+
+def warmup_decay(peak, warmup_steps, total_steps, final_share=0.0):
+    """Linear warm-up to a peak, then a cosine down.
+
+    Args:
+        peak: float, greatest learning rate.
+        warmup_steps: int.
+        total_steps: int, warm-up included.
+        final_share: float, share of the peak that is left at the end.
+
+    Returns:
+        `keras.optimizers.schedules.CosineDecay`.
+
+    Raises:
+        ValueError: if the warm-up leaves no step to decay.
+
+    Example:
+
+    ```python
+    optimizer = MonitoredAdamW(warmup_decay(1e-4, warmup_steps=100, total_steps=1000))
+    ```
+    """
+    if not 0 <= warmup_steps < total_steps:
+        raise ValueError(
+            f"`warmup_steps` must be less than the {total_steps} steps in all, got {warmup_steps}."
+        )
+    return keras.optimizers.schedules.CosineDecay(
+        # A first step at rate 0 would be lost.
+        initial_learning_rate=peak / max(warmup_steps, 1),
+        decay_steps=total_steps - warmup_steps,
+        alpha=final_share,
+        warmup_target=peak,
+        warmup_steps=warmup_steps,
+    )
