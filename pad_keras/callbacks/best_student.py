@@ -1,13 +1,12 @@
 """The best student of a run, as a KerasHub preset."""
 
 import math
-import os
 import pathlib
-import shutil
 
 import keras
 
 from pad_keras.callbacks.training_summary import sync_state
+from pad_keras.folders import replaced_folder
 
 
 class BestStudent(keras.callbacks.Callback):
@@ -55,7 +54,8 @@ class BestStudent(keras.callbacks.Callback):
         if self.best is None or sign * value > sign * self.best:
             self.best = value
             sync_state(self.model)
-            save_preset(self.model.student, self.folder)
+            with replaced_folder(self.folder) as partial:
+                self.model.student.save_to_preset(str(partial))
 
     def get_state(self):
         """State for `TrainingState`."""
@@ -64,21 +64,3 @@ class BestStudent(keras.callbacks.Callback):
     def set_state(self, state):
         """Take a state back from `TrainingState`."""
         self.best = state["best"]
-
-
-def save_preset(model, folder):
-    """Write a preset so that the folder holds the old one or the new one, never a part.
-
-    Args:
-        model: KerasHub model.
-        folder: path.
-    """
-    folder = pathlib.Path(folder)
-    partial, old = (folder.with_name(folder.name + end) for end in (".partial", ".old"))
-    shutil.rmtree(partial, ignore_errors=True)
-    model.save_to_preset(str(partial))
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(partial, folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -3,9 +3,7 @@
 import hashlib
 import json
 import logging
-import os
 import pathlib
-import shutil
 
 import keras
 import numpy as np
@@ -14,6 +12,7 @@ from keras import ops
 from keras.utils import Progbar
 
 from pad_keras.data.text import TextTokenizer, check_transcripts, piece_counts
+from pad_keras.folders import replaced_folder
 
 _META = "meta.json"
 _FORMAT = 1
@@ -88,13 +87,8 @@ class TeacherCache:
         except StaleCacheError as error:
             logging.getLogger(__name__).warning("%s It is made anew.", error)
         check_transcripts(utterances)
-        folder = pathlib.Path(folder)
-        partial = folder.with_name(folder.name + ".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        _write(teacher, utterances, partial, batch_size, dtype)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(partial, folder)
+        with replaced_folder(folder) as partial:
+            _write(teacher, utterances, partial, batch_size, dtype)
         return cls(folder)
 
     @classmethod
