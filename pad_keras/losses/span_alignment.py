@@ -2,7 +2,8 @@
 
 import keras
 
-from pad_keras.layers.anchor_span_pooling import AnchorSpanPooling
+# The package, not the class: layers/ reads losses.functional, so either may be imported first.
+from pad_keras import layers
 from pad_keras.losses import functional
 from pad_keras.losses.base import WEIGHTINGS, AlignmentLoss
 
@@ -56,7 +57,7 @@ class SpanAlignment(AlignmentLoss):
         name="span_alignment",
     ):
         super().__init__(weighting, stop_significance_gradient, name)
-        self.span_pooling = AnchorSpanPooling(
+        self.span_pooling = layers.AnchorSpanPooling(
             anchors_per_unit=anchors_per_unit,
             radius=radius,
             scales=scales,
