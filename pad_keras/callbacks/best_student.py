@@ -4,9 +4,13 @@ import math
 import pathlib
 
 import keras
+import numpy as np
+from keras import ops
 
 from pad_keras.callbacks.training_summary import sync_state
 from pad_keras.folders import replaced_folder
+
+_PROJECTION = "projection.npz"
 
 
 class BestStudent(keras.callbacks.Callback):
@@ -15,10 +19,16 @@ class BestStudent(keras.callbacks.Callback):
     The folder is replaced as a whole. `TrainingState(callbacks=[best])` keeps the best value over
     a resume.
 
+    The distiller's projection, if it has one, lies beside it as `projection.npz`.
+
     Args:
         folder: path of the preset.
         monitor: str, name in the logs.
         mode: `"min"` or `"max"`.
+
+    Attributes:
+        best: float, the best value so far.
+        epoch: int, the epoch it came from, counted from 0.
 
     Raises:
         ValueError: for another `mode`, or if the logs lack the value.
@@ -40,6 +50,7 @@ class BestStudent(keras.callbacks.Callback):
         self.monitor = monitor
         self.mode = mode
         self.best = None
+        self.epoch = None
 
     def on_epoch_end(self, epoch, logs=None):
         """Save on strict improvement."""
@@ -52,15 +63,36 @@ class BestStudent(keras.callbacks.Callback):
             return
         sign = 1 if self.mode == "max" else -1
         if self.best is None or sign * value > sign * self.best:
-            self.best = value
+            self.best, self.epoch = value, epoch
             sync_state(self.model)
             with replaced_folder(self.folder) as partial:
                 self.model.student.save_to_preset(str(partial))
+                if self.model.projection is not None:
+                    weights = self.model.projection.get_weights()
+                    kernel, bias = (ops.convert_to_numpy(weight) for weight in weights)
+                    np.savez(partial / _PROJECTION, kernel=kernel, bias=bias)
+
+    def load(self, distiller):
+        """Put the best student, and the projection that it was trained with, into a distiller.
+
+        Args:
+            distiller: `AlignmentDistiller` of the same architecture.
+
+        Raises:
+            ValueError: if nothing was saved.
+        """
+        if self.best is None:
+            raise ValueError(f"No student was saved in {str(self.folder)!r} yet; train first.")
+        student = distiller.student
+        student.load_weights(str(self.folder / "model.weights.h5"))
+        if distiller.projection is not None:
+            with np.load(self.folder / _PROJECTION, allow_pickle=False) as file:
+                distiller.projection.set_weights([file["kernel"], file["bias"]])
 
     def get_state(self):
         """State for `TrainingState`."""
-        return {"best": self.best}
+        return {"best": self.best, "epoch": self.epoch}
 
     def set_state(self, state):
         """Take a state back from `TrainingState`."""
-        self.best = state["best"]
+        self.best, self.epoch = state["best"], state["epoch"]

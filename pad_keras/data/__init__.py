@@ -2,8 +2,15 @@
 
 from pad_keras.data.audio import SAMPLE_RATE, decode_audio, tensorflow_io_works
 from pad_keras.data.batch_plan import BatchPlan
+from pad_keras.data.decodable import decodable
 from pad_keras.data.librispeech import librispeech
-from pad_keras.data.pipeline import batch_order, batches_per_epoch, padding_share, pipeline
+from pad_keras.data.pipeline import (
+    batch_order,
+    batches_per_epoch,
+    padding_share,
+    pipeline,
+    within_seconds,
+)
 from pad_keras.data.problems import BadInputError
 from pad_keras.data.teacher_cache import StaleCacheError, TeacherCache
 from pad_keras.data.text import TextTokenizer
@@ -26,10 +33,12 @@ __all__ = [
     "batch_order",
     "batches_per_epoch",
     "check_disjoint_speakers",
+    "decodable",
     "decode_audio",
     "librispeech",
     "padding_share",
     "pipeline",
     "tensorflow_io_works",
     "total_hours",
+    "within_seconds",
 ]

