@@ -227,6 +227,8 @@ def fit(configuration, folder, distiller, train, cache, valid):
             steps_per_epoch=steps,
             initial_epoch=start,
             epochs=training.epochs,
+            # `pipeline` shuffles.
+            shuffle=False,
             callbacks=[
                 untrained,
                 evaluation,

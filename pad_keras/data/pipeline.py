@@ -77,6 +77,10 @@ def pipeline(
     measured = checked.map(lambda position, waveform: (position, tf.size(waveform), waveform))
     batches = measured.padded_batch(batch_size, ([], [], [None]), drop_remainder=shuffle or repeat)
     batches = batches.map(_assemble(utterances, plan.boundaries(buckets), text))
+    if not repeat and on_error == "raise":
+        # So that Keras knows where an epoch ends, and does not warn that the data ran out.
+        left = plan.batches_per_epoch - start_batch % plan.batches_per_epoch
+        batches = batches.apply(tf.data.experimental.assert_cardinality(left))
     return batches.prefetch(tf.data.AUTOTUNE)
 
 
