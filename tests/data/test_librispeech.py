@@ -1,0 +1,131 @@
+import warnings
+
+import pytest
+
+from pad_keras.data import (
+    BadInputError,
+    check_disjoint_speakers,
+    decodable,
+    librispeech,
+    total_hours,
+    within_seconds,
+)
+from tests.data.corpus import write_corpus
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_corpus(tmp_path / "corpus")
+
+
+def test_it_reads_the_layout(root):
+    utterances = librispeech(root, hours=None)
+    assert [u.id for u in utterances] == [f"{s}-7-{n:04d}" for s in (100, 101, 102) for n in range(4)]
+    first = utterances[0]
+    assert first.speaker == "100"
+    assert first.text == "THE CAT NUMBER ONE OF 0"
+    assert first.seconds == pytest.approx(0.3)
+    assert first.audio.endswith("train/100/7/100-7-0000.flac")
+    assert librispeech(root / "train", hours=None) == utterances
+
+
+@pytest.mark.parametrize("suffix", [".ogg", ".wav"])
+def test_it_reads_other_formats(tmp_path, suffix):
+    assert len(librispeech(write_corpus(tmp_path, suffix=suffix), hours=None)) == 12
+
+
+def test_subsets_are_chosen(root):
+    write_corpus(root, subset="dev", first=50, speakers=1)
+    assert len(librispeech(root, hours=None)) == 16
+    assert {u.speaker for u in librispeech(root, hours=None, subsets=["dev"])} == {"150"}
+    with pytest.raises(FileNotFoundError, match=r"'tset'.*\['dev', 'train'\]"):
+        librispeech(root, subsets=["tset"])
+
+
+def test_a_part_is_reproducible_and_speaker_balanced(root):
+    hours = 1.2 / 3600
+    part = librispeech(root, hours=hours, seed=3)
+    assert part == librispeech(root, hours=hours, seed=3)
+    assert {u.speaker for u in part} == {"100", "101", "102"}
+    assert total_hours(part) >= hours > total_hours(part) - 0.6 / 3600
+    parts = {tuple(u.id for u in librispeech(root, hours=hours, seed=s)) for s in range(6)}
+    assert len(parts) > 1
+
+
+def test_too_few_hours_are_told(root):
+    with pytest.warns(UserWarning, match="10 hours were asked for"):
+        assert len(librispeech(root)) == 12
+    with pytest.raises(ValueError, match="hours.*-1"):
+        librispeech(root, hours=-1)
+
+
+def test_word_times_are_read(root):
+    (root / "words.tsv").write_text("100-7-0000\tTHE:0.0:0.1 CAT:0.1:0.2\n")
+    words = librispeech(root, hours=None)[0].words
+    assert [(w.word, w.start, w.end) for w in words] == [("THE", 0.0, 0.1), ("CAT", 0.1, 0.2)]
+    (root / "words.tsv").write_text("100-7-0000\tTHE:zero:0.1\n")
+    with pytest.raises(BadInputError, match="words.tsv:1"):
+        librispeech(root, hours=None)
+
+
+BREAKAGES = {
+    "empty audio": lambda c: (c / "100-7-0001.flac").write_bytes(b""),
+    "no audio at all": lambda c: (c / "100-7-0001.flac").write_bytes(b"text" * 99),
+    "transcript without audio": lambda c: (c / "100-7-0001.flac").unlink(),
+    "audio without transcript": lambda c: (c / "100-7.trans.txt").write_text(
+        "\n".join(
+            line
+            for line in (c / "100-7.trans.txt").read_text().splitlines()
+            if "0001" not in line
+        )
+    ),
+    "empty transcript": lambda c: (c / "100-7.trans.txt").write_text(
+        (c / "100-7.trans.txt").read_text().replace("0001 THE CAT NUMBER ONE ONE OF 0", "0001 ")
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BREAKAGES)
+def test_what_is_broken_is_named_or_skipped(root, what):
+    BREAKAGES[what](root / "train" / "100" / "7")
+    with pytest.raises(BadInputError, match="100-7"):
+        librispeech(root, hours=None)
+    with pytest.warns(UserWarning, match=r"skipped \d items:\n(.*\n)*.*100-7"):
+        utterances = librispeech(root, hours=None, on_error="skip")
+    assert [u.id for u in utterances][:3] == ["100-7-0000", "100-7-0002", "100-7-0003"]
+    assert len(utterances) == 11
+
+
+def test_a_wrong_path_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        librispeech(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"No utterance under .*trans\.txt"):
+        librispeech(tmp_path)
+
+
+def test_shared_speakers_are_refused(root):
+    utterances = librispeech(root, hours=None)
+    check_disjoint_speakers(utterances[:4], valid=utterances[4:])
+    with pytest.raises(ValueError, match=r"'test'.*\['101'\]"):
+        check_disjoint_speakers(utterances[:5], valid=utterances[8:], test=utterances[4:])
+
+
+def test_long_utterances_are_left_out(root):
+    utterances = librispeech(root, hours=None)
+    assert {u.id[-1] for u in within_seconds(utterances, 0.4)} == {"0", "1"}
+    with pytest.raises(ValueError, match=r"max_seconds=0\.1"):
+        within_seconds(utterances, 0.1)
+
+
+def test_undecodable_files_are_left_out(root):
+    utterances = librispeech(root, hours=None)
+    broken = root / "train" / "101" / "7" / "101-7-0002.flac"
+    broken.write_bytes(broken.read_bytes()[:600])
+    with pytest.warns(UserWarning, match="skipped 1 items"):
+        kept = decodable(utterances)
+    assert [u.id for u in utterances if u not in kept] == ["101-7-0002"]
+    with pytest.raises(BadInputError, match="101-7-0002"):
+        decodable(utterances, on_error="raise")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert decodable(kept) == kept
