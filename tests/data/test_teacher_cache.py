@@ -1,0 +1,104 @@
+import dataclasses
+import logging
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from pad_keras.data import StaleCacheError, TeacherCache, TextTokenizer
+from tests.small import text_teacher, texts, utterances
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "cache"
+
+
+def computed(teacher, corpus):
+    tokenize = TextTokenizer.for_utterances(teacher.tokenizer, corpus)
+    inputs = tokenize(None, tf.constant([u.text for u in corpus]))
+    inputs = keras.tree.map_structure(lambda x: ops.convert_to_tensor(x.numpy()), inputs)
+    return keras.tree.map_structure(ops.convert_to_numpy, teacher(inputs))
+
+
+def test_it_gives_what_the_teacher_computes(folder):
+    teacher, corpus = text_teacher(), utterances(9)
+    teacher.adapt_idf(texts(9))
+    cache = TeacherCache.build(teacher, corpus, folder, batch_size=4, dtype="float32")
+    ids = tf.constant([u.id for u in corpus])
+    cached = {k: v.numpy() for k, v in cache(ids, ids).items()}
+    units = computed(teacher, corpus)
+    assert sorted(cached) == ["cls", "embeddings", "idf", "mask", "significance"]
+    for row in range(9):
+        valid = units["mask"][row]
+        count = valid.sum()
+        assert cached["mask"][row].sum() == count
+        assert cached["mask"][row, :count].all()
+        for name in ("embeddings", "significance", "idf"):
+            np.testing.assert_allclose(
+                cached[name][row, :count], units[name][row][valid], atol=1e-5
+            )
+            assert not cached[name][row, count:].any()
+    np.testing.assert_allclose(cached["cls"], units["cls"], atol=1e-5)
+
+
+def test_half_precision_on_disk_is_close(folder):
+    teacher, corpus = text_teacher(), utterances(4)
+    cache = TeacherCache.build(teacher, corpus, folder)
+    units = cache.units(["u2"])
+    exact = computed(teacher, corpus)
+    np.testing.assert_allclose(
+        units["embeddings"][0][units["mask"][0]],
+        exact["embeddings"][2][exact["mask"][2]],
+        atol=3e-3,
+    )
+
+
+def test_a_fresh_cache_is_reused(folder):
+    teacher, corpus = text_teacher(), utterances(5)
+    TeacherCache.build(teacher, corpus, folder)
+    written = (folder / "meta.json").stat().st_mtime_ns
+    # Another process numbers Keras' names anew; that is no other teacher.
+    TeacherCache.build(text_teacher(), corpus, folder)
+    assert (folder / "meta.json").stat().st_mtime_ns == written
+
+
+CHANGES = {
+    "weights": lambda t, c: (text_teacher(seed=8), c, "float16"),
+    "configuration": lambda t, c: (text_teacher(layer=1), c, "float16"),
+    "text": lambda t, c: (t, [dataclasses.replace(c[0], text="the dog"), *c[1:]], "float16"),
+    "format": lambda t, c: (t, c, "float32"),
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_stale_cache_is_recognised_and_made_anew(folder, what, caplog):
+    teacher, corpus = text_teacher(), utterances(5)
+    TeacherCache.build(teacher, corpus, folder)
+    changed = CHANGES[what](teacher, corpus)
+    with pytest.raises(StaleCacheError, match=what):
+        TeacherCache.open(changed[0], changed[1], folder, changed[2])
+    with caplog.at_level(logging.WARNING):
+        TeacherCache.build(changed[0], changed[1], folder, dtype=changed[2])
+    assert what in caplog.text
+    TeacherCache.open(changed[0], changed[1], folder, changed[2])
+
+
+def test_utterances_that_it_lacks_are_refused(folder):
+    cache = TeacherCache.build(text_teacher(), utterances(5), folder)
+    with pytest.raises(StaleCacheError, match="'u5'"):
+        cache.check(utterances(6))
+
+
+def test_a_killed_build_leaves_nothing(folder, monkeypatch):
+    def killed(*args, **kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(np, "save", killed)
+    with pytest.raises(KeyboardInterrupt):
+        TeacherCache.build(text_teacher(), utterances(5), folder)
+    assert not folder.exists()
+    with pytest.raises(FileNotFoundError, match=r"TeacherCache\.build"):
+        TeacherCache(folder)
