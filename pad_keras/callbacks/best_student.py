@@ -79,10 +79,13 @@ class BestStudent(keras.callbacks.Callback):
             distiller: `AlignmentDistiller` of the same architecture.
 
         Raises:
-            ValueError: if nothing was saved.
+            ValueError: if nothing was saved: `fit` has not run, or the value was never finite.
         """
         if self.best is None:
-            raise ValueError(f"No student was saved in {str(self.folder)!r} yet; train first.")
+            raise ValueError(
+                f"No student was saved in {str(self.folder)!r}: {self.monitor!r} had no value that "
+                "is a number yet. Train first; if it diverged, lower the learning rate."
+            )
         student = distiller.student
         student.load_weights(str(self.folder / "model.weights.h5"))
         if distiller.projection is not None:

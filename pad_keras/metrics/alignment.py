@@ -10,8 +10,8 @@ FRAME_LENGTH = 0.025
 def retrieval_recall(text_embeddings, speech_embeddings, k=(1, 10)):
     """Text-to-speech retrieval: is a text's own utterance among the k nearest by cosine?
 
-    A tie counts against the text's own utterance, so that embeddings which are all alike score
-    nothing.
+    A tie counts against the text's own utterance, and so does NaN: embeddings which are all alike,
+    or of a run that diverged, score nothing.
 
     Args:
         text_embeddings: `[utterances, dim]`.
@@ -35,8 +35,8 @@ def retrieval_recall(text_embeddings, speech_embeddings, k=(1, 10)):
         raise ValueError(f"Need one text an utterance, got {len(text)} and {len(speech)}.")
     similarity = text @ speech.T
     own = np.diagonal(similarity)[:, None]
-    # Rounding must not decide a tie.
-    rank = np.sum(similarity >= own - 1e-9, axis=1)
+    # Rounding must not decide a tie; written as a negation, since NaN compares as false.
+    rank = np.sum(~(similarity < own - 1e-9), axis=1)
     return {f"recall_at_{count}": float(np.mean(rank <= count)) for count in k}
 
 

@@ -1,0 +1,127 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from pad_keras.callbacks import BestStudent, TrainingState
+from tests.callbacks.runs import STEPS, new_distiller, train
+
+
+class Killed(Exception):
+    pass
+
+
+class Kill(keras.callbacks.Callback):
+    """Ends a run in the middle of an epoch."""
+
+    def __init__(self, epoch):
+        super().__init__()
+        self.at = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == self.at and batch == STEPS - 2:
+            raise Killed
+
+
+def run(folder, epochs=4, kill_at=None, seed=6, fingerprint=None):
+    distiller = new_distiller(seed, student_dim=24)
+    best = BestStudent(folder / "student", monitor="loss")
+    state = TrainingState(folder / "state", fingerprint, callbacks=[best])
+    start = state.restore(distiller)
+    train(distiller, epochs, [Kill(kill_at), best, state], initial_epoch=start)
+    return distiller, best, state
+
+
+def weights_of(model):
+    return [ops.convert_to_numpy(weight) for weight in model.weights]
+
+
+def test_a_killed_run_goes_on_as_if_it_had_not_stopped(tmp_path):
+    whole, whole_best, whole_state = run(tmp_path / "whole")
+    with pytest.raises(Killed):
+        run(tmp_path / "killed", kill_at=2)
+    # Another seed: whatever the checkpoint did not hold would show.
+    resumed, best, state = run(tmp_path / "killed", seed=7)
+    assert [logs["epoch"] for logs in state.history] == [0, 1, 2, 3]
+    for logs, expected in zip(state.history, whole_state.history, strict=True):
+        assert logs == pytest.approx(expected, rel=1e-5)
+    for found, expected in zip(weights_of(resumed), weights_of(whole), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    assert best.best == pytest.approx(whole_best.best, rel=1e-5)
+    assert best.epoch == whole_best.epoch
+    iterations = [int(ops.convert_to_numpy(m.optimizer.iterations)) for m in (resumed, whole)]
+    assert iterations == [4 * STEPS, 4 * STEPS]
+
+
+def test_the_checkpoint_holds_no_teacher(tmp_path):
+    distiller, _, state = run(tmp_path, epochs=1)
+    with np.load(state.path, allow_pickle=False) as file:
+        stored = sum(file[name].size for name in file.files if name.startswith("model"))
+    trained = distiller.student.count_params() + distiller.projection.count_params()
+    # Beside those: states of random generators and of metrics.
+    assert trained <= stored < trained + 50
+
+
+def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path):
+    _, _, state = run(tmp_path, epochs=2)
+    state.path.write_bytes(state.path.read_bytes()[:1000])
+    fresh = TrainingState(state.folder, callbacks=[BestStudent(tmp_path / "x", "loss")])
+    with pytest.warns(UserWarning, match="state.npz is broken"):
+        assert fresh.restore(new_distiller(student_dim=24)) == 1
+    assert [logs["epoch"] for logs in fresh.history] == [0]
+    state.previous_path.write_bytes(b"")
+    with (
+        pytest.warns(UserWarning, match="is broken"),
+        pytest.raises(ValueError, match="remove the folder to start anew"),
+    ):
+        fresh.restore(new_distiller(student_dim=24))
+
+
+def test_a_kill_while_saving_leaves_a_checkpoint(tmp_path):
+    _, _, state = run(tmp_path, epochs=2)
+    (state.folder / "state.partial.npz").write_bytes(b"half")
+    state.path.unlink()
+    fresh = TrainingState(state.folder, callbacks=[BestStudent(tmp_path / "x", "loss")])
+    assert fresh.restore(new_distiller(student_dim=24)) == 1
+
+
+def test_another_configuration_is_named(tmp_path):
+    run(tmp_path, epochs=1, fingerprint={"seed": 1, "data": "a"})
+    with pytest.raises(ValueError, match=r"another configuration \(seed: 1 -> 2\)"):
+        run(tmp_path, epochs=2, fingerprint={"seed": 2, "data": "a"})
+
+
+def test_another_model_is_refused(tmp_path):
+    _, _, state = run(tmp_path, epochs=1)
+    with pytest.raises(ValueError, match="another model"):
+        state.restore(new_distiller(student_dim=16))
+
+
+def test_pickled_arrays_are_not_read(tmp_path):
+    state = TrainingState(tmp_path)
+    np.savez(tmp_path / "state.npz", meta=np.array([{"epoch": 1}], dtype=object))
+    with (
+        pytest.warns(UserWarning, match="allow_pickle"),
+        pytest.raises(ValueError, match="can be read"),
+    ):
+        state.restore(new_distiller())
+
+
+def test_bfloat16_variables_come_back(tmp_path):
+    class Small(keras.Model):
+        def __init__(self, value):
+            super().__init__()
+            self.kept = self.add_weight(shape=(3,), dtype="bfloat16", name="kept")
+            self.kept.assign([value, 2 * value, 3 * value])
+            self.built = True
+
+    old, new = Small(0.3), Small(0.0)
+    for model in (old, new):
+        model.compile("sgd")
+    TrainingState(tmp_path).save(old, 1)
+    assert TrainingState(tmp_path).restore(new) == 1
+    values = [ops.convert_to_numpy(ops.cast(model.kept, "float32")) for model in (old, new)]
+    np.testing.assert_array_equal(*values)
