@@ -5,6 +5,9 @@ import numpy as np
 from keras import ops
 
 BACKEND = keras.backend.backend()
+# Of `compile`, for tests of a few steps: tracing TensorFlow's graph takes longer than they do,
+# and JAX is slow without its compiler.
+QUICK = {"run_eagerly": BACKEND == "tensorflow", "jit_compile": BACKEND == "jax"}
 
 
 def gradient(function, x):

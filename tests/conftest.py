@@ -1,4 +1,4 @@
-"""Settings of every test: quiet, two threads, one seed."""
+"""Settings of every test: quiet, and one seed."""
 
 import os
 
@@ -6,7 +6,6 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The tests compare numbers: TensorFlow's oneDNN kernels round differently from run to run.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-
 import keras
 import pytest
 

@@ -5,7 +5,7 @@ import numpy as np
 from pad_keras.losses import GlobalAlignment, SpanAlignment
 from pad_keras.models import AlignmentDistiller
 from pad_keras.optimizers import MonitoredAdamW, warmup_decay
-from tests.backend import numpy_of
+from tests.backend import QUICK, numpy_of
 from tests.models.test_alignment_distiller import batch
 from tests.small import speech_student, text_teacher
 
@@ -18,7 +18,7 @@ def new_distiller(seed=6, student_dim=16, losses=None, dropout=0.2):
     losses = losses or [GlobalAlignment(), SpanAlignment()]
     distiller = AlignmentDistiller(text_teacher(), student, losses)
     schedule = warmup_decay(3e-3, warmup_steps=2, total_steps=20)
-    distiller.compile(MonitoredAdamW(schedule, global_clipnorm=1.0), jit_compile=False)
+    distiller.compile(MonitoredAdamW(schedule, global_clipnorm=1.0), **QUICK)
     return distiller
 
 

@@ -156,7 +156,8 @@ def test_fit_takes_the_batches_on_every_backend(utterances):
             self.gain = self.add_weight(shape=(), initializer="ones", name="gain")
 
         def call(self, inputs):
-            return keras.ops.mean(inputs["speech"]["waveform"] * self.gain, axis=1)
+            waveform = keras.ops.convert_to_tensor(inputs["speech"]["waveform"])
+            return keras.ops.mean(waveform * self.gain, axis=1)
 
         def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
             return keras.ops.mean(keras.ops.square(y_pred - 1.0))

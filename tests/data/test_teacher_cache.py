@@ -19,7 +19,7 @@ def folder(tmp_path):
 def computed(teacher, corpus):
     tokenize = TextTokenizer.for_utterances(teacher.tokenizer, corpus)
     inputs = tokenize(None, tf.constant([u.text for u in corpus]))
-    inputs = keras.tree.map_structure(lambda x: ops.convert_to_tensor(x.numpy()), inputs)
+    inputs = keras.tree.map_structure(lambda x: ops.convert_to_tensor(np.asarray(x)), inputs)
     return keras.tree.map_structure(ops.convert_to_numpy, teacher(inputs))
 
 

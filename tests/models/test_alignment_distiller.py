@@ -6,7 +6,7 @@ from keras import ops
 from pad_keras.losses import GlobalAlignment, SequenceAlignment, SpanAlignment, TokenAlignment
 from pad_keras.models import AlignmentDistiller
 from pad_keras.optimizers import MonitoredAdamW
-from tests.backend import BACKEND, numpy_of
+from tests.backend import BACKEND, QUICK, numpy_of
 from tests.models.test_text_teacher import batch_of
 from tests.small import speech_student, text_teacher, texts
 
@@ -45,19 +45,19 @@ def stream(inputs):
         yield (inputs,)
 
 
-def distiller_for(loss="PAD-SLocal", student_dim=16, jit_compile=False, **kwargs):
+def distiller_for(loss="PAD-SLocal", student_dim=16, compile_arguments=QUICK, **kwargs):
     teacher = text_teacher()
     teacher.adapt_idf(texts(6))
     distiller = AlignmentDistiller(
         teacher, speech_student(student_dim), LOSSES[loss](), **kwargs
     )
-    distiller.compile(MonitoredAdamW(3e-3, global_clipnorm=1.0), jit_compile=jit_compile)
+    distiller.compile(MonitoredAdamW(3e-3, global_clipnorm=1.0), **compile_arguments)
     return distiller
 
 
 def loss_of(distiller, inputs):
     """The loss as it is, without a step."""
-    return float(distiller.compute_loss(inputs, training=False))
+    return float(ops.convert_to_numpy(distiller.compute_loss(inputs, training=False)))
 
 
 def weights_of(model):
@@ -82,9 +82,11 @@ def test_losses_fall_by_fit_and_the_teacher_stays(loss):
     assert parts <= history.keys()
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="torch's compiler needs a C++ compiler")
-def test_it_trains_compiled():
-    distiller = distiller_for("joint", jit_compile=True)
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_it_trains_as_a_graph_and_compiled(jit_compile):
+    if jit_compile and BACKEND == "torch":
+        pytest.skip("torch's compiler needs a C++ compiler")
+    distiller = distiller_for("joint", compile_arguments={"jit_compile": jit_compile})
     inputs = cached(distiller.teacher, batch(distiller.teacher))
     history = distiller.fit(stream(inputs), steps_per_epoch=4, epochs=2, verbose=0, shuffle=False).history
     assert history["loss"][1] < history["loss"][0]
@@ -148,7 +150,7 @@ def test_mixed_precision_trains_without_nan(precision):
     teacher, student = text_teacher(), speech_student(dtype=precision)
     distiller = AlignmentDistiller(teacher, student, LOSSES["joint"]())
     optimizer = keras.optimizers.LossScaleOptimizer(MonitoredAdamW(1e-3), initial_scale=128.0)
-    distiller.compile(optimizer, jit_compile=False)
+    distiller.compile(optimizer, **QUICK)
     inputs = batch(teacher)
     history = distiller.fit(stream(inputs), steps_per_epoch=3, epochs=2, verbose=0, shuffle=False).history
     assert np.isfinite(history["loss"]).all()
