@@ -13,6 +13,7 @@ from keras import ops
 from pad_keras.callbacks.training_summary import sync_state
 
 _META = "meta"
+_TORCH = "torch_generator_"
 
 
 class TrainingState(keras.callbacks.Callback):
@@ -50,6 +51,7 @@ class TrainingState(keras.callbacks.Callback):
         self.callbacks = list(callbacks)
         self.every = every
         self.history = []
+        self._generators = {}
 
     @property
     def path(self):
@@ -60,6 +62,11 @@ class TrainingState(keras.callbacks.Callback):
     def previous_path(self):
         """The one before, for when the newest turns out broken."""
         return self.folder / "state.previous.npz"
+
+    def on_train_batch_begin(self, batch, logs=None):
+        """Put torch's generators back; `fit` drew from them to start its loader of data."""
+        _set_torch_generators(self._generators)
+        self._generators = {}
 
     def on_epoch_end(self, epoch, logs=None):
         """Save after the epoch."""
@@ -80,6 +87,7 @@ class TrainingState(keras.callbacks.Callback):
             name: _storable(ops.convert_to_numpy(variable))
             for name, variable in _variables(model).items()
         }
+        arrays |= _torch_generators()
         meta = {
             "epoch": epoch,
             "fingerprint": self.fingerprint,
@@ -138,6 +146,7 @@ class TrainingState(keras.callbacks.Callback):
             )
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
+        generators = {name: arrays.pop(name) for name in list(arrays) if name.startswith(_TORCH)}
         variables = _variables(model)
         shapes = {name: tuple(v.shape) for name, v in variables.items()}
         found = {name: array.shape for name, array in arrays.items()}
@@ -146,6 +155,7 @@ class TrainingState(keras.callbacks.Callback):
             raise ValueError(f"The checkpoint {path} is of another model; it differs in {odd[:5]}.")
         for name, variable in variables.items():
             variable.assign(arrays[name])
+        self._generators = generators
         for callback, state in zip(self.callbacks, meta["callbacks"], strict=True):
             callback.set_state(state)
         self.history = meta["history"]
@@ -162,6 +172,28 @@ def _variables(model):
             # Paths hold numbers that Keras counts up in a process; order and shape do not.
             named[f"{group}_{index:04d}"] = variable
     return named
+
+
+def _torch_generators():
+    """States of torch's own generators: Keras' dropout there draws from them, not from its seeds."""
+    if keras.backend.backend() != "torch":
+        return {}
+    import torch
+
+    states = [torch.get_rng_state(), *torch.cuda.get_rng_state_all()]
+    return {f"{_TORCH}{index}": state.numpy() for index, state in enumerate(states)}
+
+
+def _set_torch_generators(states):
+    """Put back what `_torch_generators` gave; a GPU that is no longer there is passed over."""
+    if keras.backend.backend() != "torch" or not states:
+        return
+    import torch
+
+    cpu, *gpus = (torch.from_numpy(states[name]) for name in sorted(states))
+    torch.set_rng_state(cpu)
+    for device, state in zip(range(torch.cuda.device_count()), gpus, strict=False):
+        torch.cuda.set_rng_state(state, device)
 
 
 def _storable(array):
