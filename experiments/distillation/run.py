@@ -32,6 +32,7 @@ def distill(configuration):
 
     Raises:
         ValueError: if the folder holds a run of another configuration, or splits share speakers.
+        pad_keras.data.BadInputError: if a file is broken, naming it.
 
     Example:
 
@@ -59,9 +60,10 @@ def distill(configuration):
         for name, utterances in corpora.items()
         if name != "train"
     }
-    best, history = fit(
-        configuration, folder, distiller, corpora["train"], caches["train"], measured["valid"]
-    )
+    with data.bad_input_explained():
+        best, history = fit(
+            configuration, folder, distiller, corpora["train"], caches["train"], measured["valid"]
+        )
     results = {
         "configuration": configuration,
         "versions": versions(),
@@ -72,7 +74,8 @@ def distill(configuration):
     }
     if "test" in measured:
         best.load(distiller)
-        results["test"] = measure(distiller, measured["test"])
+        with data.bad_input_explained():
+            results["test"] = measure(distiller, measured["test"])
     write_json(folder / "results.json", results)
     return plain(results)
 

@@ -17,7 +17,7 @@ class TrainingSummary(keras.callbacks.Callback):
         log_dir: path.
         utterances_per_step: float, of a batch.
         seconds_per_step: float, mean seconds of audio of a batch.
-        every: int, in steps.
+        every: int, in steps; an epoch's last step is always written.
 
     Example:
 
@@ -49,12 +49,15 @@ class TrainingSummary(keras.callbacks.Callback):
         """Write scalars every few steps."""
         self._step += 1
         self._steps_timed += 1
-        if self._step % self.every:
-            return
+        self._logs = logs or {}
+        if self._step % self.every == 0:
+            self._write_step()
+
+    def _write_step(self):
         seconds = time.perf_counter() - self._started
         rate = self._steps_timed / seconds
         values = {
-            **(logs or {}),
+            **self._logs,
             **optimizer_scalars(self.model),
             "utterances_per_second": rate * self.utterances_per_step,
             "audio_seconds_per_second": rate * self.seconds_per_step,
@@ -63,7 +66,9 @@ class TrainingSummary(keras.callbacks.Callback):
         self._start_clock()
 
     def on_epoch_end(self, epoch, logs=None):
-        """Write the epoch's logs."""
+        """Write the steps since the last time, and the epoch's logs."""
+        if self._steps_timed:
+            self._write_step()
         self._write("epoch", logs or {}, epoch + 1)
         self._writer.flush()
 

@@ -11,7 +11,7 @@ from pad_keras.data.pipeline import (
     pipeline,
     within_seconds,
 )
-from pad_keras.data.problems import BadInputError
+from pad_keras.data.problems import BadInputError, bad_input_explained
 from pad_keras.data.teacher_cache import StaleCacheError, TeacherCache
 from pad_keras.data.text import TextTokenizer
 from pad_keras.data.utterance import (
@@ -30,6 +30,7 @@ __all__ = [
     "TextTokenizer",
     "Utterance",
     "WordTime",
+    "bad_input_explained",
     "batch_order",
     "batches_per_epoch",
     "check_disjoint_speakers",

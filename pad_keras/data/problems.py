@@ -1,5 +1,7 @@
 """What is wrong with input files: raised at once, or collected and reported at the end."""
 
+import contextlib
+import re
 import warnings
 
 ON_ERROR = ("raise", "skip")
@@ -7,6 +9,26 @@ ON_ERROR = ("raise", "skip")
 
 class BadInputError(ValueError):
     """A file or record cannot be used; the message names it and says why."""
+
+
+@contextlib.contextmanager
+def bad_input_explained():
+    """Turn TensorFlow's account of a `BadInputError` inside a pipeline back into that error.
+
+    Example:
+
+    ```python
+    with bad_input_explained():
+        model.fit(pipeline(utterances, 8))  # BadInputError: b.flac: the file is empty
+    ```
+    """
+    try:
+        yield
+    except Exception as error:
+        told = re.search(rf"{BadInputError.__name__}: (.+)", str(error))
+        if told is None or isinstance(error, BadInputError):
+            raise
+        raise BadInputError(told[1]) from None
 
 
 class Problems:

@@ -1,0 +1,70 @@
+import dataclasses
+import json
+
+import pytest
+import tyro
+
+from experiments.distill import configurations
+from experiments.distillation.configuration import METHODS, Configuration, Objective
+from experiments.results import plain, write_json
+
+# What each method refines, and the fields in which alone it may differ from that.
+REFINES = {
+    "pad-glob": ("mean-l1", {"weighting"}),
+    "mean-l2": ("mean-l1", {"distance"}),
+    "sentence-cosine": ("mean-l1", {"distance"}),
+    "pad-tlocal": ("token-cosine", {"weighting"}),
+    "splat-tok": ("token-cosine", {"weighting"}),
+    "pad-slocal": ("pad-slocal-no-prior", {"weighting"}),
+    "pad-slocal-one-scale": ("pad-slocal", {"scales"}),
+    "pad-slocal-even": ("pad-slocal", {"anchor_selection"}),
+    "joint": ("pad-slocal", {"losses", "weights"}),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_builds_its_losses(name):
+    built = METHODS[name][1].build()
+    assert len(built) == len(METHODS[name][1].weights)
+    assert all(loss.get_config() for loss in built)
+
+
+@pytest.mark.parametrize("name", REFINES)
+def test_a_method_changes_one_thing(name):
+    other, fields = REFINES[name]
+    first, second = (dataclasses.asdict(METHODS[key][1]) for key in (name, other))
+    assert {field for field in first if first[field] != second[field]} == fields
+
+
+def test_objectives_must_fit_together():
+    with pytest.raises(ValueError, match="each loss once"):
+        Objective(("span", "span"), (1.0, 1.0))
+    with pytest.raises(ValueError, match="do not fit `losses`"):
+        Objective(("span",), (1.0, 2.0))
+
+
+def test_the_command_line_reaches_every_field():
+    arguments = ["mean-l1", "--data.hours", "10", "--training.seed", "3", "--tiny"]
+    read = tyro.extras.overridable_config_cli(configurations(), args=arguments)
+    assert read.objective == METHODS["mean-l1"][1]
+    assert (read.data.hours, read.training.seed, read.folder.name) == (10.0, 3, "mean-l1-tiny")
+
+
+def test_help_explains_each_field(capsys):
+    with pytest.raises(SystemExit):
+        tyro.extras.overridable_config_cli(configurations(), args=["pad-slocal", "--help"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for words in ("Anchor frames per text unit", "Hours to distil on", "Greatest global norm"):
+        assert words in shown
+
+
+def test_a_configuration_is_json():
+    assert json.loads(json.dumps(plain(Configuration())))["data"]["train"] == ["train"]
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a" / "results.json"
+    write_json(path, {"x": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"x": object()})
+    assert json.loads(path.read_text()) == {"x": 1}

@@ -1,0 +1,135 @@
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from keras import ops
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from experiments.distillation.configuration import (
+    Configuration,
+    Data,
+    Objective,
+    Student,
+    Training,
+)
+from experiments.distillation.report import comparison, print_report
+from experiments.distillation.run import distill
+from pad_keras import callbacks
+from pad_keras.data import BadInputError
+from pad_keras.models import Wav2Vec2Backbone
+from tests.data.corpus import write_corpus
+from tests.small import speech_student
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    """A configuration on a small tree and a small student with dropout."""
+    root = tmp_path_factory.mktemp("runs")
+    for first, (name, speakers) in enumerate({"train": 3, "valid": 2, "test": 1}.items()):
+        write_corpus(root / "speech", speakers, subset=name, first=10 * first)
+    student = speech_student(24, hidden_dropout=0.1, mask_time_prob=0.1, mask_time_length=2)
+    student.save_to_preset(str(root / "student"))
+    return Configuration(
+        name="run",
+        data=Data(root=root / "speech"),
+        objective=Objective(("global", "span"), (0.01, 1.0)),
+        student=Student(preset=str(root / "student")),
+        training=Training(epochs=3, batch_size=4, learning_rate=2e-3),
+        out=root,
+        pictures=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(base):
+    return distill(base)
+
+
+def test_a_run_leaves_everything_that_it_says(base, whole, capsys):
+    assert json.loads((base.folder / "results.json").read_text()) == whole
+    kept = json.loads((base.folder / "configuration.json").read_text())
+    assert kept["training"]["learning_rate"] == 2e-3
+    assert kept["versions"]["keras"]
+    assert [logs["epoch"] for logs in whole["history"]] == [-1, 0, 1, 2]
+    assert whole["history"][-1]["val_loss"] < whole["history"][0]["val_loss"]
+    assert whole["utterances"] == {"train": 12, "valid": 8, "test": 4}
+    measures = {"loss", "global_alignment", "span_alignment", "recall_at_1", "recall_at_10"}
+    assert whole["test"].keys() == measures
+    assert Wav2Vec2Backbone.from_preset(str(base.folder / "student")).hidden_dim == 24
+    tags = EventAccumulator(str(base.folder / "tensorboard")).Reload().Tags()
+    assert {"train/gradient_norm", "epoch/val_recall_at_1"} <= set(tags["tensors"])
+    rows = {row[0]: row[1:] for row in comparison(whole)}
+    assert rows["alignment loss"][0] == whole["history"][0]["val_loss"]
+    assert rows["recall@1"][2] == 1 / 8
+    print_report(whole, base.folder)
+    assert "recall@10" in capsys.readouterr().out
+
+
+def test_the_best_epoch_is_the_one_that_is_tested(whole):
+    losses = [logs["val_loss"] for logs in whole["history"] if logs["epoch"] >= 0]
+    assert whole["best_epoch"] == int(np.argmin(losses))
+
+
+def test_a_run_that_was_killed_goes_on(base, whole, monkeypatch):
+    configuration = dataclasses.replace(base, name="killed")
+    real = callbacks.TrainingSummary.on_train_batch_end
+
+    def kill_in_the_second_epoch(self, batch, logs=None):
+        real(self, batch, logs)
+        if self._step == 5:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(callbacks.TrainingSummary, "on_train_batch_end", kill_in_the_second_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            distill(configuration)
+    assert not (configuration.folder / "results.json").exists()
+    resumed = distill(configuration)
+    assert resumed["best_epoch"] == whole["best_epoch"]
+    for found, expected in zip(resumed["history"], whole["history"], strict=True):
+        assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    assert resumed["test"] == pytest.approx(whole["test"], rel=1e-4, abs=1e-5)
+    students = [
+        Wav2Vec2Backbone.from_preset(str(one.folder / "student")) for one in (base, configuration)
+    ]
+    for pair in zip(*(student.weights for student in students), strict=True):
+        np.testing.assert_allclose(*map(ops.convert_to_numpy, pair), rtol=1e-3, atol=1e-5)
+
+
+def test_a_finished_run_is_not_trained_again(base, whole, monkeypatch):
+    monkeypatch.setattr(callbacks.TrainingSummary, "on_train_begin", None)
+    again = distill(base)
+    assert again["history"] == whole["history"]
+    assert again["test"] == pytest.approx(whole["test"], rel=1e-5)
+
+
+def test_another_configuration_does_not_go_on_with_a_run(base, whole):
+    other = dataclasses.replace(base, training=dataclasses.replace(base.training, seed=5))
+    with pytest.raises(ValueError, match=r"another configuration \(training"):
+        distill(other)
+    kept = json.loads((base.folder / "configuration.json").read_text())
+    assert kept["training"]["seed"] == 0
+
+
+def test_a_speaker_in_two_splits_is_refused(base):
+    data = dataclasses.replace(base.data, valid=("train",))
+    with pytest.raises(ValueError, match="speaker"):
+        distill(dataclasses.replace(base, name="leak", data=data))
+
+
+def test_broken_files_are_left_out_and_listed(base, tmp_path):
+    for first, name in enumerate(("train", "valid", "test")):
+        write_corpus(tmp_path / "speech", 2, subset=name, first=10 * first)
+    broken = next((tmp_path / "speech" / "train").rglob("*.flac"))
+    broken.write_bytes(broken.read_bytes()[:200])
+    data = dataclasses.replace(base.data, root=tmp_path / "speech", test=())
+    short = dataclasses.replace(base.training, epochs=1)
+    configuration = dataclasses.replace(base, data=data, out=tmp_path, training=short, pictures=0)
+    with pytest.raises(BadInputError, match=f"{broken.name}: The audio file is .* broken"):
+        distill(configuration)
+    data = dataclasses.replace(data, on_error="skip")
+    with pytest.warns(UserWarning, match=f"skipped 1 items:\n.*{broken.name}: "):
+        results = distill(dataclasses.replace(configuration, name="skip", data=data))
+    assert results["utterances"] == {"train": 7, "valid": 8}
+    assert results["test"] is None
