@@ -2,12 +2,7 @@
 
     python -m experiments.distill pad-slocal                # embedded corpus, teacher and student
     python -m experiments.distill pad-slocal --tiny         # the same in a minute
-    python -m experiments.distill pad-slocal \\
-        --data.root LibriSpeech --data.train train-clean-100 --data.valid dev-clean \\
-        --data.test test-clean --data.hours 10 --data.evaluation-hours 1 \\
-        --student.preset hf://facebook/wav2vec2-base --student.freeze-feature-encoder \\
-        --teacher.preset bert_base_en_uncased \\
-        --training.learning-rate 5e-5 --training.precision mixed_bfloat16
+    python -m experiments.distill pad-slocal --data.root LibriSpeech ...  # README has the whole
 
 `python -m experiments.distill pad-slocal --help` explains each field. The first command takes
 10 epochs of 24 minutes of speech, about a quarter of an hour on two CPU cores; the loss on unseen

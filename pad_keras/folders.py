@@ -10,8 +10,8 @@ import shutil
 def replaced_folder(folder):
     """Fill a new folder and put it in the place of an old one once it is complete.
 
-    Nothing under the folder's name changes until the block has ended without an error. A replacement
-    that was killed between its two renames is taken back at the next one.
+    Nothing under the folder's name changes until the block has ended without an error. A
+    replacement that was killed between its two renames is taken back at the next one.
 
     Args:
         folder: path; its parents are created.

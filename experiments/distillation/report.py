@@ -25,6 +25,9 @@ def print_report(results, folder):
         comparison(results),
     )
     print(f"student      {folder / 'student'}")
+    picture = folder / "alignment.png"
+    if picture.is_file():
+        print(f"picture      {picture}")
     print(f"results      {folder / 'results.json'}")
     print(f"TensorBoard  tensorboard --logdir {folder / 'tensorboard'}")
 

@@ -21,7 +21,7 @@ def distill(configuration):
     """Run a configuration, or go on with it where a killed run stopped.
 
     Writes, into `configuration.folder`: `configuration.json`; `results.json`; `student`, the best
-    epoch's encoder as a preset; `tensorboard`; `teacher_units`, the teacher's cached units; and
+    epoch's encoder as a preset; `alignment.png`, what it aligned; `tensorboard`; `teacher_units`, the teacher's cached units; and
     `state`, the checkpoints to resume from.
 
     Args:
@@ -64,6 +64,11 @@ def distill(configuration):
         best, history = fit(
             configuration, folder, distiller, corpora["train"], caches["train"], measured["valid"]
         )
+    best.load(distiller)
+    if configuration.pictures:
+        pictures = _pictures(configuration, measured["valid"], teacher.tokenizer, folder)
+        _, picture = next(pictures.pictures(distiller))
+        keras.utils.save_img(folder / "alignment.png", picture, scale=False)
     results = {
         "configuration": configuration,
         "versions": versions(),
@@ -73,7 +78,6 @@ def distill(configuration):
         "test": None,
     }
     if "test" in measured:
-        best.load(distiller)
         with data.bad_input_explained():
             results["test"] = measure(distiller, measured["test"])
     write_json(folder / "results.json", results)
@@ -249,13 +253,17 @@ def _tensorboard(configuration, folder, train, valid, tokenizer):
     seconds = data.total_hours(train) * 3600 / len(train) * batch_size
     observers = [callbacks.TrainingSummary(log_dir, batch_size, seconds)]
     if configuration.pictures:
-        middle = len(valid.utterances) // batch_size // 2
-        batch = next(iter(valid.batches.skip(middle)))
-        shown = valid.utterances[middle * batch_size :]
-        observers.append(
-            callbacks.AlignmentSummary(log_dir, batch, shown, tokenizer, configuration.pictures)
-        )
+        observers.append(_pictures(configuration, valid, tokenizer, log_dir))
     return observers
+
+
+def _pictures(configuration, valid, tokenizer, log_dir):
+    """Callback that draws utterances of the middle batch: neither the shortest nor the longest."""
+    batch_size = configuration.training.batch_size
+    middle = len(valid.utterances) // batch_size // 2
+    batch = next(iter(valid.batches.skip(middle)))
+    shown = valid.utterances[middle * batch_size :]
+    return callbacks.AlignmentSummary(log_dir, batch, shown, tokenizer, configuration.pictures)
 
 
 def measure(distiller, split):
@@ -312,7 +320,7 @@ def _fingerprint(configuration):
 
 
 def _jit(jit_compile):
-    """Resolve `None`: XLA on a CPU is slower than TensorFlow's kernels; torch needs a C++ compiler."""
+    """Resolve `None`: TensorFlow's kernels beat XLA on a CPU; torch needs a C++ compiler."""
     if jit_compile is not None:
         return jit_compile
     backend = keras.backend.backend()

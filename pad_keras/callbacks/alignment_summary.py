@@ -72,28 +72,47 @@ class AlignmentSummary(keras.callbacks.Callback):
         return [waveform[valid] for waveform, valid in pairs]
 
     def _draw(self, step):
-        found = alignments(self.model, self.batch)
-        names = [self.unit_names(utterance.text) for utterance in self._shown()]
-        rows = zip(self._shown(), self._waveforms(), found, names, strict=False)
         with self._writer.as_default(step=step):
-            for utterance, waveform, alignment, unit_names in rows:
-                picture = draw_alignment(waveform, alignment, unit_names, utterance.words)
-                tf.summary.image(f"alignment/{utterance.id}", picture[None])
+            for uid, picture in self.pictures(self.model):
+                tf.summary.image(f"alignment/{uid}", picture[None])
         self._writer.flush()
 
-    def unit_names(self, text):
-        """Names of the text units of a transcript.
+    def pictures(self, distiller):
+        """Draw the utterances as a distiller aligns them now.
 
         Args:
-            text: str.
+            distiller: `pad_keras.models.AlignmentDistiller`, compiled.
 
-        Returns:
-            List of str.
+        Yields:
+            Tuple of an utterance's id and its picture, `[height, width, 4]` uint8.
+
+        Raises:
+            ImportError: if matplotlib is not installed.
         """
-        pieces = [self.tokenizer.id_to_token(int(piece)) for piece in self.tokenizer(text)]
-        if getattr(self.model.teacher, "text_units", "token") == "token":
-            return pieces
-        return "".join(p[2:] if p.startswith("##") else " " + p for p in pieces).split()
+        text_units = getattr(distiller.teacher, "text_units", "token")
+        found = alignments(distiller, self.batch)
+        for utterance, waveform, alignment in zip(
+            self._shown(), self._waveforms(), found, strict=False
+        ):
+            names = unit_names(utterance.text, self.tokenizer, text_units)
+            yield utterance.id, draw_alignment(waveform, alignment, names, utterance.words)
+
+
+def unit_names(text, tokenizer, text_units="token"):
+    """Names of the text units of a transcript.
+
+    Args:
+        text: str.
+        tokenizer: the teacher's.
+        text_units: `"token"` or `"word"`.
+
+    Returns:
+        List of str.
+    """
+    pieces = [tokenizer.id_to_token(int(piece)) for piece in tokenizer(text)]
+    if text_units == "token":
+        return pieces
+    return "".join(p[2:] if p.startswith("##") else " " + p for p in pieces).split()
 
 
 def draw_alignment(waveform, alignment, unit_names, words=(), size=(12, 7)):

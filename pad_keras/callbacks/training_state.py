@@ -175,7 +175,7 @@ def _variables(model):
 
 
 def _torch_generators():
-    """States of torch's own generators: Keras' dropout there draws from them, not from its seeds."""
+    """States of torch's own generators: Keras' dropout there draws from them, not its seeds."""
     if keras.backend.backend() != "torch":
         return {}
     import torch

@@ -1,9 +1,9 @@
 """Decoding of audio files in the TensorFlow graph: any rate and channels to mono at 16 kHz.
 
-soundfile decodes by default: measured side by side it is faster than tensorflow-io (5 times for FLAC,
-twice for WAV) and refuses broken files. tensorflow-io's kernels do not: on damaged bytes the FLAC
-kernel may never return, and the Vorbis kernel may end the process. They are there for graphs that
-must run without Python, on files known to be whole. soxr resamples what is not at the rate wanted:
+soundfile decodes by default: measured side by side it is faster than tensorflow-io (5 times for
+FLAC, twice for WAV) and refuses broken files. tensorflow-io's kernels do not: on damaged bytes the
+FLAC kernel may never return, and the Vorbis kernel may end the process. They are there for graphs
+that must run without Python, on files known to be whole. soxr resamples what is not at the rate wanted:
 tensorflow-io's resampler moves the signal by 4 to 10 samples.
 """
 
@@ -22,7 +22,21 @@ DECODERS = ("soundfile", "tensorflow_io")
 _FLAC_16, _FLAC_24, _WAV_16, _OTHER = range(4)
 # One sample, to try the kernels: 16-bit PCM, one channel, 16 kHz.
 _SILENT_WAV = struct.pack(
-    "<4sI4s4sIHHIIHH4sIh", b"RIFF", 38, b"WAVE", b"fmt ", 16, 1, 1, 16_000, 32_000, 2, 16, b"data", 2, 0
+    "<4sI4s4sIHHIIHH4sIh",
+    b"RIFF",
+    38,
+    b"WAVE",
+    b"fmt ",
+    16,
+    1,
+    1,
+    16_000,
+    32_000,
+    2,
+    16,
+    b"data",
+    2,
+    0,
 )
 
 

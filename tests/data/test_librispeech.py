@@ -20,7 +20,9 @@ def root(tmp_path):
 
 def test_it_reads_the_layout(root):
     utterances = librispeech(root, hours=None)
-    assert [u.id for u in utterances] == [f"{s}-7-{n:04d}" for s in (100, 101, 102) for n in range(4)]
+    assert [u.id for u in utterances] == [
+        f"{s}-7-{n:04d}" for s in (100, 101, 102) for n in range(4)
+    ]
     first = utterances[0]
     assert first.speaker == "100"
     assert first.text == "THE CAT NUMBER ONE OF 0"
@@ -74,9 +76,7 @@ BREAKAGES = {
     "transcript without audio": lambda c: (c / "100-7-0001.flac").unlink(),
     "audio without transcript": lambda c: (c / "100-7.trans.txt").write_text(
         "\n".join(
-            line
-            for line in (c / "100-7.trans.txt").read_text().splitlines()
-            if "0001" not in line
+            line for line in (c / "100-7.trans.txt").read_text().splitlines() if "0001" not in line
         )
     ),
     "empty transcript": lambda c: (c / "100-7.trans.txt").write_text(

@@ -69,8 +69,9 @@ def test_shuffled_epochs_differ_and_leave_out_the_remainder(utterances):
 def test_a_stream_started_later_goes_on_as_it_would_have(utterances, start):
     options = {"shuffle": True, "repeat": True, "seed": 4}
     whole = seconds_of(pipeline(utterances, 3, **options).take(20))
-    assert seconds_of(pipeline(utterances, 3, start_batch=start, **options).take(20 - start)) == (
-        whole[start:]
+    assert (
+        seconds_of(pipeline(utterances, 3, start_batch=start, **options).take(20 - start))
+        == (whole[start:])
     )
 
 

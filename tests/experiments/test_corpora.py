@@ -52,7 +52,7 @@ def test_word_times_fit_the_audio(corpora):
             edges = np.array([(word.start, word.end) for word in utterance.words])
             assert (edges[:, 0] < edges[:, 1]).all(), utterance.id
             assert (edges[:-1, 1] <= edges[1:, 0] + 1e-6).all(), utterance.id
-            assert 0 <= edges[0, 0]
+            assert edges[0, 0] >= 0
             assert edges[-1, 1] <= utterance.seconds, utterance.id
 
 

@@ -1,6 +1,7 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -57,6 +58,7 @@ def test_a_run_leaves_everything_that_it_says(base, whole, capsys):
     measures = {"loss", "global_alignment", "span_alignment", "recall_at_1", "recall_at_10"}
     assert whole["test"].keys() == measures
     assert Wav2Vec2Backbone.from_preset(str(base.folder / "student")).hidden_dim == 24
+    assert keras.utils.load_img(base.folder / "alignment.png").size == (1200, 700)
     tags = EventAccumulator(str(base.folder / "tensorboard")).Reload().Tags()
     assert {"train/gradient_norm", "epoch/val_recall_at_1"} <= set(tags["tensors"])
     rows = {row[0]: row[1:] for row in comparison(whole)}

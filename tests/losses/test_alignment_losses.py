@@ -240,15 +240,15 @@ def test_an_unknown_option_is_refused_by_name(make, message):
 
 def test_units_that_do_not_fit_are_refused_by_name():
     text_units, speech_units = batch(utterances())
+    without_mask = {k: v for k, v in speech_units.items() if k != "mask"}
     with pytest.raises(ValueError, match="student's units lack.*mask"):
-        without_mask = {k: v for k, v in speech_units.items() if k != "mask"}
         TokenAlignment().validate_outputs(text_units, without_mask)
+    narrow = {**speech_units, "embeddings": speech_units["embeddings"][..., :5]}
     with pytest.raises(ValueError, match="8 wide and the student's 5"):
-        narrow = {**speech_units, "embeddings": speech_units["embeddings"][..., :5]}
         TokenAlignment().validate_outputs(text_units, narrow)
+    without_idf = {k: v for k, v in text_units.items() if k != "idf"}
     with pytest.raises(ValueError, match="adapt_idf"):
-        without_idf = {k: v for k, v in text_units.items() if k != "idf"}
         TokenAlignment(weighting="idf").compute_loss(without_idf, speech_units)
+    without_cls = {k: v for k, v in text_units.items() if k != "cls"}
     with pytest.raises(ValueError, match="'cls'"):
-        without_cls = {k: v for k, v in text_units.items() if k != "cls"}
         SequenceAlignment().compute_loss(without_cls, speech_units)

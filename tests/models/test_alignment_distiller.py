@@ -48,9 +48,7 @@ def stream(inputs):
 def distiller_for(loss="PAD-SLocal", student_dim=16, compile_arguments=QUICK, **kwargs):
     teacher = text_teacher()
     teacher.adapt_idf(texts(6))
-    distiller = AlignmentDistiller(
-        teacher, speech_student(student_dim), LOSSES[loss](), **kwargs
-    )
+    distiller = AlignmentDistiller(teacher, speech_student(student_dim), LOSSES[loss](), **kwargs)
     distiller.compile(MonitoredAdamW(3e-3, global_clipnorm=1.0), **compile_arguments)
     return distiller
 
@@ -69,7 +67,9 @@ def test_losses_fall_by_fit_and_the_teacher_stays(loss):
     distiller = distiller_for(loss)
     inputs = batch(distiller.teacher)
     before, student = weights_of(distiller.teacher), weights_of(distiller.student)
-    history = distiller.fit(stream(inputs), steps_per_epoch=8, epochs=2, verbose=0, shuffle=False).history
+    history = distiller.fit(
+        stream(inputs), steps_per_epoch=8, epochs=2, verbose=0, shuffle=False
+    ).history
     assert history["loss"][1] < history["loss"][0]
     for old, new in zip(before, weights_of(distiller.teacher), strict=True):
         np.testing.assert_array_equal(old, new)
@@ -88,7 +88,9 @@ def test_it_trains_as_a_graph_and_compiled(jit_compile):
         pytest.skip("torch's compiler needs a C++ compiler")
     distiller = distiller_for("joint", compile_arguments={"jit_compile": jit_compile})
     inputs = cached(distiller.teacher, batch(distiller.teacher))
-    history = distiller.fit(stream(inputs), steps_per_epoch=4, epochs=2, verbose=0, shuffle=False).history
+    history = distiller.fit(
+        stream(inputs), steps_per_epoch=4, epochs=2, verbose=0, shuffle=False
+    ).history
     assert history["loss"][1] < history["loss"][0]
 
 
@@ -152,7 +154,9 @@ def test_mixed_precision_trains_without_nan(precision):
     optimizer = keras.optimizers.LossScaleOptimizer(MonitoredAdamW(1e-3), initial_scale=128.0)
     distiller.compile(optimizer, **QUICK)
     inputs = batch(teacher)
-    history = distiller.fit(stream(inputs), steps_per_epoch=3, epochs=2, verbose=0, shuffle=False).history
+    history = distiller.fit(
+        stream(inputs), steps_per_epoch=3, epochs=2, verbose=0, shuffle=False
+    ).history
     assert np.isfinite(history["loss"]).all()
     assert history["loss"][1] < history["loss"][0]
 
@@ -175,6 +179,4 @@ def test_wrong_use_is_explained():
     with pytest.raises(ValueError, match=r"Pass `text=`"):
         distiller.teacher_units({"speech": None})
     with pytest.raises(ValueError, match="differ in name"):
-        AlignmentDistiller(
-            distiller.teacher, distiller.student, [SpanAlignment(), SpanAlignment()]
-        )
+        AlignmentDistiller(distiller.teacher, distiller.student, [SpanAlignment(), SpanAlignment()])

@@ -179,5 +179,3 @@ def test_the_embedded_teacher_finds_content_words_significant():
             side = function if word in {"the", "of", "were", "in", "a", "made"} else content
             side.append(relative[position])
     assert np.mean(content) > 1.3 * np.mean(function)
-
-
