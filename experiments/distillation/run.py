@@ -21,8 +21,8 @@ def distill(configuration):
     """Run a configuration, or go on with it where a killed run stopped.
 
     Writes, into `configuration.folder`: `configuration.json`; `results.json`; `student`, the best
-    epoch's encoder as a preset; `alignment.png`, what it aligned; `tensorboard`; `teacher_units`, the teacher's cached units; and
-    `state`, the checkpoints to resume from.
+    epoch's encoder as a preset; `alignment.png`, what it aligned; `tensorboard`; `teacher_units`,
+    the teacher's cached units; and `state`, the checkpoints to resume from.
 
     Args:
         configuration: `experiments.distillation.configuration.Configuration`.

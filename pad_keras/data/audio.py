@@ -3,8 +3,8 @@
 soundfile decodes by default: measured side by side it is faster than tensorflow-io (5 times for
 FLAC, twice for WAV) and refuses broken files. tensorflow-io's kernels do not: on damaged bytes the
 FLAC kernel may never return, and the Vorbis kernel may end the process. They are there for graphs
-that must run without Python, on files known to be whole. soxr resamples what is not at the rate wanted:
-tensorflow-io's resampler moves the signal by 4 to 10 samples.
+that must run without Python, on files known to be whole. soxr resamples what is not at the rate
+wanted: tensorflow-io's resampler moves the signal by 4 to 10 samples.
 """
 
 import functools

@@ -10,15 +10,21 @@ def tone(seconds, rate=16_000, channels=1, frequency=440.0):
     return wave if channels == 1 else np.stack([wave] * channels, axis=1)
 
 
-def write_corpus(root, speakers=3, per_speaker=4, suffix=".flac", subset="train", first=0):
-    """Write `<subset>/<speaker>/<chapter>/...` with utterances of 0.3 s and longer."""
+def write_corpus(
+    root, speakers=3, per_speaker=4, suffix=".flac", subset="train", first=0, step=0.07
+):
+    """Write `<subset>/<speaker>/<chapter>/...` with utterances of 0.3 s and longer.
+
+    The n-th utterance is `n * step` longer; with a step of 0 all are alike.
+    """
     for speaker in range(first, first + speakers):
         chapter = root / subset / str(100 + speaker) / "7"
         chapter.mkdir(parents=True)
         lines = []
         for number in range(per_speaker):
             uid = f"{100 + speaker}-7-{number:04d}"
-            wave = tone(0.3 + 0.07 * number + 0.01 * speaker, frequency=200 + 10 * number)
+            seconds = 0.3 + step * (number + speaker / 7)
+            wave = tone(seconds, frequency=200 + 10 * number)
             soundfile.write(chapter / f"{uid}{suffix}", wave, 16_000)
             lines.append(f"{uid} THE CAT NUMBER {'ONE ' * (number + 1)}OF {speaker}".strip())
         (chapter / f"{100 + speaker}-7.trans.txt").write_text("\n".join(lines) + "\n")
