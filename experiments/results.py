@@ -10,6 +10,7 @@ import keras
 from rich.console import Console
 from rich.table import Table
 
+_PROJECT = pathlib.Path(__file__).parents[1]
 _PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "torch", "numpy")
 
 
@@ -42,7 +43,10 @@ def plain(value):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
-    return str(value) if isinstance(value, pathlib.PurePath) else value
+    if isinstance(value, pathlib.PurePath):
+        # What lies in the project is named from there: a project that is moved stays the same.
+        return str(value.relative_to(_PROJECT) if value.is_relative_to(_PROJECT) else value)
+    return value
 
 
 def versions():

@@ -44,6 +44,10 @@ def distill(configuration):
     configuration = configuration.resolved()
     keras.utils.set_random_seed(configuration.training.seed)
     corpora = read_corpora(configuration.data)
+    for name, utterances in corpora.items():
+        speakers = len({utterance.speaker for utterance in utterances})
+        minutes = data.total_hours(utterances) * 60
+        print(f"{name}: {len(utterances)} utterances of {speakers} speakers, {minutes:.1f} minutes")
     teacher = build_teacher(configuration, corpora["train"])
     distiller = build_distiller(configuration, teacher)
     print("units of the teacher:")
@@ -111,11 +115,6 @@ def read_corpora(settings):
         if settings.on_error == "skip":
             utterances = data.decodable(utterances)
         corpora[name] = data.within_seconds(utterances, settings.max_seconds)
-        speakers = len({utterance.speaker for utterance in corpora[name]})
-        print(
-            f"{name}: {len(corpora[name])} utterances of {speakers} speakers, "
-            f"{data.total_hours(corpora[name]) * 60:.1f} minutes"
-        )
     data.check_disjoint_speakers(**corpora)
     return corpora
 

@@ -59,7 +59,9 @@ def test_help_explains_each_field(capsys):
 
 
 def test_a_configuration_is_json():
-    assert json.loads(json.dumps(plain(Configuration())))["data"]["train"] == ["train"]
+    data = json.loads(json.dumps(plain(Configuration())))["data"]
+    assert data["train"] == ["train"]
+    assert data["root"] == "experiments/corpora/alignment"
 
 
 def test_json_is_written_whole_or_not_at_all(tmp_path):
