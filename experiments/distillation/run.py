@@ -46,8 +46,13 @@ def distill(configuration):
     corpora = read_corpora(configuration.data)
     for name, utterances in corpora.items():
         speakers = len({utterance.speaker for utterance in utterances})
-        minutes = data.total_hours(utterances) * 60
-        print(f"{name}: {len(utterances)} utterances of {speakers} speakers, {minutes:.1f} minutes")
+        padding = data.padding_share(
+            utterances, configuration.training.batch_size, shuffle=name == "train"
+        )
+        print(
+            f"{name}: {len(utterances)} utterances of {speakers} speakers, "
+            f"{data.total_hours(utterances) * 60:.1f} minutes, {padding:.0%} padding"
+        )
     teacher = build_teacher(configuration, corpora["train"])
     distiller = build_distiller(configuration, teacher)
     print("units of the teacher:")

@@ -33,7 +33,7 @@ class BatchPlan:
     ```
     """
 
-    def __init__(self, seconds, batch_size, shuffle=False, seed=0, jitter=0.1):
+    def __init__(self, seconds, batch_size, shuffle=False, seed=0, jitter=0.05):
         self.seconds = np.asarray(seconds, "float64")
         self.batch_size = batch_size
         self.shuffle = shuffle

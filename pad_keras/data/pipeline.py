@@ -21,7 +21,7 @@ def pipeline(
     repeat=False,
     seed=0,
     start_batch=0,
-    buckets=8,
+    buckets=12,
     max_seconds=None,
     augment=None,
     on_error="raise",
@@ -114,7 +114,7 @@ def batch_order(utterances, batch_size):
     return [utterances[position] for position in plan.order(0)]
 
 
-def padding_share(utterances, batch_size, *, shuffle=True, buckets=8, seed=0):
+def padding_share(utterances, batch_size, *, shuffle=True, buckets=12, seed=0):
     """Share of the samples of an epoch's batches that is padding.
 
     Args:
