@@ -6,8 +6,8 @@
 
 Loads the real pretrained MiniLM BERT as teacher, the mini student and the embedded corpus;
 distils by PAD-SLocal; shows retrieval before and after on unseen speakers; exports the student as
-a SavedModel and asks it in a process of its own that has TensorFlow alone. Takes six to
-seven minutes on two CPU cores. A student with random weights learns little in that time: the loss falls
+a SavedModel and asks it in a process of its own that has TensorFlow alone. Takes six to seven
+minutes on two CPU cores. A student with random weights learns little in that time: the loss falls
 on unseen speakers too, retrieval may stay near chance.
 """
 
