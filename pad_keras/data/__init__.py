@@ -1,8 +1,12 @@
 """Corpora and tf.data pipelines."""
 
 from pad_keras.data.audio import SAMPLE_RATE, decode_audio, tensorflow_io_works
+from pad_keras.data.audio_snips import audio_snips
 from pad_keras.data.batch_plan import BatchPlan
 from pad_keras.data.decodable import decodable
+from pad_keras.data.fluent_speech_commands import fluent_speech_commands
+from pad_keras.data.iemocap import iemocap, iemocap_fold
+from pad_keras.data.labels import label_ids, label_names
 from pad_keras.data.librispeech import librispeech
 from pad_keras.data.pipeline import (
     batch_order,
@@ -12,6 +16,7 @@ from pad_keras.data.pipeline import (
     within_seconds,
 )
 from pad_keras.data.problems import BadInputError, bad_input_explained
+from pad_keras.data.slot_vocabulary import SlotVocabulary
 from pad_keras.data.teacher_cache import StaleCacheError, TeacherCache
 from pad_keras.data.text import TextTokenizer
 from pad_keras.data.utterance import (
@@ -22,20 +27,27 @@ from pad_keras.data.utterance import (
 )
 
 __all__ = [
-    "SAMPLE_RATE",
     "BadInputError",
     "BatchPlan",
+    "SAMPLE_RATE",
+    "SlotVocabulary",
     "StaleCacheError",
     "TeacherCache",
     "TextTokenizer",
     "Utterance",
     "WordTime",
+    "audio_snips",
     "bad_input_explained",
     "batch_order",
     "batches_per_epoch",
     "check_disjoint_speakers",
     "decodable",
     "decode_audio",
+    "fluent_speech_commands",
+    "iemocap",
+    "iemocap_fold",
+    "label_ids",
+    "label_names",
     "librispeech",
     "padding_share",
     "pipeline",

@@ -1,21 +1,14 @@
 """LibriSpeech, and every corpus in its folder layout."""
 
-import concurrent.futures
 import pathlib
 import re
 import warnings
 
 import numpy as np
-import soundfile
-from keras.utils import Progbar
 
+from pad_keras.data.durations import AUDIO_SUFFIXES, with_durations
 from pad_keras.data.problems import Problems
 from pad_keras.data.utterance import Utterance, WordTime, total_hours
-
-AUDIO_SUFFIXES = (".flac", ".ogg", ".wav")
-# A frame of the usual front end needs 400 samples.
-LEAST_SECONDS = 0.025
-_PROGRESS_FROM = 2_000
 
 
 def librispeech(root, hours=10, *, seed=0, subsets=None, on_error="raise"):
@@ -59,7 +52,13 @@ def librispeech(root, hours=10, *, seed=0, subsets=None, on_error="raise"):
     for folder in folders:
         _collect(folder, found, problems)
     word_times = _word_times([root, *folders], problems)
-    utterances = _measure(found, word_times, problems)
+    utterances = with_durations(
+        [
+            Utterance(uid, str(path), speaker, None, text, words=word_times.get(uid, ()))
+            for uid, (path, speaker, text) in found.items()
+        ],
+        problems,
+    )
     problems.report()
     if not utterances:
         raise FileNotFoundError(
@@ -141,36 +140,6 @@ def _word_times(folders, problems):
 def _word_time(entry):
     word, start, end = entry.rsplit(":", 2)
     return WordTime(word, float(start), float(end))
-
-
-def _measure(found, word_times, problems):
-    """Utterances with their durations, as the headers tell them."""
-    paths = [str(path) for path, _, _ in found.values()]
-    progress = Progbar(len(paths), unit_name="file") if len(paths) >= _PROGRESS_FROM else None
-    utterances = []
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        durations = pool.map(_seconds, paths)
-        for (uid, (path, speaker, text)), seconds in zip(found.items(), durations, strict=True):
-            if progress:
-                progress.add(1)
-            if isinstance(seconds, str):
-                problems.add(str(path), seconds)
-                continue
-            words = word_times.get(uid, ())
-            utterances.append(Utterance(uid, str(path), speaker, seconds, text, words=words))
-    return sorted(utterances, key=lambda utterance: utterance.id)
-
-
-def _seconds(path):
-    """Duration from the header, or the reason why there is none."""
-    try:
-        info = soundfile.info(path)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        size = pathlib.Path(path).stat().st_size
-        return f"unreadable audio ({error})" if size else "the audio file is empty"
-    if not info.samplerate or info.duration < LEAST_SECONDS:
-        return f"too short ({info.frames} samples at {info.samplerate} Hz)"
-    return info.duration
 
 
 def _balanced_part(utterances, hours, seed):

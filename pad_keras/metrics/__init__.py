@@ -1,4 +1,4 @@
-"""Measures of alignment that need no labels."""
+"""Measures: of alignment, without labels, and of spoken language understanding."""
 
 from pad_keras.metrics.alignment import (
     frame_seconds,
@@ -6,5 +6,16 @@ from pad_keras.metrics.alignment import (
     unit_words,
     word_overlap,
 )
+from pad_keras.metrics.exact_match import ExactMatch
+from pad_keras.metrics.slots import SlotTypeF1, SlotValueCER, slot_spans
 
-__all__ = ["frame_seconds", "retrieval_recall", "unit_words", "word_overlap"]
+__all__ = [
+    "ExactMatch",
+    "SlotTypeF1",
+    "SlotValueCER",
+    "frame_seconds",
+    "retrieval_recall",
+    "slot_spans",
+    "unit_words",
+    "word_overlap",
+]

@@ -1,0 +1,51 @@
+"""Durations of audio files, from their headers."""
+
+import concurrent.futures
+import dataclasses
+import pathlib
+
+import soundfile
+from keras.utils import Progbar
+
+AUDIO_SUFFIXES = (".flac", ".ogg", ".wav")
+# A frame of the usual front end needs 400 samples.
+LEAST_SECONDS = 0.025
+_PROGRESS_FROM = 2_000
+
+
+def with_durations(utterances, problems):
+    """Fill in the durations of utterances; those whose header cannot be read are problems.
+
+    Args:
+        utterances: list of `Utterance`, `seconds` not known yet.
+        problems: `Problems`.
+
+    Returns:
+        List of `Utterance`, sorted by id.
+    """
+    paths = [utterance.audio for utterance in utterances]
+    progress = Progbar(len(paths), unit_name="file") if len(paths) >= _PROGRESS_FROM else None
+    measured = []
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for utterance, seconds in zip(utterances, pool.map(_seconds, paths), strict=True):
+            if progress:
+                progress.add(1)
+            if isinstance(seconds, str):
+                problems.add(utterance.audio, seconds)
+            else:
+                measured.append(dataclasses.replace(utterance, seconds=seconds))
+    return sorted(measured, key=lambda utterance: utterance.id)
+
+
+def _seconds(path):
+    """Duration from the header, or the reason why there is none."""
+    try:
+        info = soundfile.info(path)
+    except (soundfile.SoundFileError, RuntimeError) as error:
+        path = pathlib.Path(path)
+        if not path.exists():
+            return "the audio file is missing"
+        return f"unreadable audio ({error})" if path.stat().st_size else "the audio file is empty"
+    if not info.samplerate or info.duration < LEAST_SECONDS:
+        return f"too short ({info.frames} samples at {info.samplerate} Hz)"
+    return info.duration

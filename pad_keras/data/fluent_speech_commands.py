@@ -1,0 +1,70 @@
+"""Fluent Speech Commands: intents of spoken commands."""
+
+import csv
+import pathlib
+
+from pad_keras.data.durations import with_durations
+from pad_keras.data.problems import BadInputError, Problems
+from pad_keras.data.utterance import Utterance
+
+INTENT_GROUPS = ("action", "object", "location")
+_COLUMNS = ("path", "speakerId", "transcription", *INTENT_GROUPS)
+
+
+def fluent_speech_commands(root, split="train", *, on_error="raise"):
+    """Read an official split of Fluent Speech Commands, or of a corpus in its layout.
+
+    The layout is `data/{train,valid,test}_data.csv` with the columns path (relative to `root`),
+    speakerId, transcription, action, object and location.
+
+    Args:
+        root: path of the folder that holds `data` and `wavs`.
+        split: `"train"`, `"valid"` or `"test"`.
+        on_error: `"raise"`, or `"skip"` to leave out what is broken and warn at the end with the
+            count and the list.
+
+    Returns:
+        List of `Utterance` in the order of the file, `labels` by `"action"`, `"object"` and
+        `"location"`.
+
+    Raises:
+        FileNotFoundError: if the split's file is missing.
+        BadInputError: for a missing column, or naming the first broken row or audio file.
+
+    Reference:
+        Lugosch et al., Interspeech 2019 (arXiv 1904.03670).
+
+    Example:
+
+    ```python
+    train = fluent_speech_commands("fluent_speech_commands_dataset", "train")
+    labels = label_names(train)  # {"action": ("change language", ...), ...}
+    ```
+    """
+    root = pathlib.Path(root)
+    path = root / "data" / f"{split}_data.csv"
+    if not path.is_file():
+        there = sorted(p.name for p in (root / "data").glob("*_data.csv"))
+        raise FileNotFoundError(f"No {str(path)!r}; {str(root / 'data')!r} has {there}.")
+    problems = Problems(on_error, str(path))
+    drafts = []
+    with open(path, newline="", encoding="utf-8") as file:
+        rows = csv.DictReader(file)
+        missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
+        if missing:
+            raise BadInputError(
+                f"{path}: the columns {missing} are missing; there are {rows.fieldnames}."
+            )
+        for row in rows:
+            empty = [name for name in _COLUMNS if not (row[name] or "").strip()]
+            if empty:
+                problems.add(f"{path}:{rows.line_num}", f"nothing in the columns {empty}")
+                continue
+            labels = {group: row[group].strip() for group in INTENT_GROUPS}
+            audio = str(root / row["path"])
+            text = row["transcription"].strip()
+            drafts.append(Utterance(row["path"], audio, row["speakerId"], None, text, labels))
+    order = {draft.id: position for position, draft in enumerate(drafts)}
+    utterances = with_durations(drafts, problems)
+    problems.report()
+    return sorted(utterances, key=lambda utterance: order[utterance.id])

@@ -1,0 +1,181 @@
+import csv
+
+import pytest
+import soundfile
+
+from pad_keras.data import (
+    BadInputError,
+    audio_snips,
+    check_disjoint_speakers,
+    fluent_speech_commands,
+    iemocap,
+    iemocap_fold,
+    label_ids,
+    label_names,
+)
+from tests.data.corpus import tone
+
+COLUMNS = ("", "path", "speakerId", "transcription", "action", "object", "location")
+
+
+def write_audio(path, seconds=0.3):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, tone(seconds), 16_000)
+
+
+def write_fsc(root, split, rows, columns=COLUMNS, suffix=".wav"):
+    (root / "data").mkdir(parents=True, exist_ok=True)
+    with open(root / "data" / f"{split}_data.csv", "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(columns)
+        for number, (speaker, text, *labels) in enumerate(rows):
+            path = f"wavs/speakers/{speaker}/{split}{number}{suffix}"
+            write_audio(root / path)
+            writer.writerow([number, path, speaker, text, *labels][: len(columns)])
+
+
+@pytest.fixture
+def fsc(tmp_path):
+    train = [
+        ("s2", "Turn up the heat", "increase", "heat", "none"),
+        ("s1", "Bring me my shoes, please", "bring", "shoes", "none"),
+        ("s1", "Lights on in the kitchen", "activate", "lights", "kitchen"),
+    ]
+    write_fsc(tmp_path, "train", train)
+    write_fsc(tmp_path, "valid", [("s3", "Heat up", "increase", "heat", "none")], suffix=".flac")
+    return tmp_path
+
+
+def test_fluent_speech_commands(fsc):
+    train = fluent_speech_commands(fsc, "train")
+    assert [u.speaker for u in train] == ["s2", "s1", "s1"]
+    assert train[1].text == "Bring me my shoes, please"
+    assert train[0].id == "wavs/speakers/s2/train0.wav"
+    assert train[0].seconds == pytest.approx(0.3)
+    names = label_names(train)
+    assert names == {
+        "action": ("increase", "bring", "activate"),
+        "object": ("heat", "shoes", "lights"),
+        "location": ("none", "kitchen"),
+    }
+    valid = fluent_speech_commands(fsc, "valid")
+    assert label_ids(valid, names) == {"action": [0], "object": [0], "location": [0]}
+    check_disjoint_speakers(train, valid=valid)
+
+
+def test_an_unknown_label_is_named(fsc):
+    write_fsc(fsc, "test", [("s4", "Dance", "dance", "heat", "none")])
+    names = label_names(fluent_speech_commands(fsc, "train"))
+    with pytest.raises(BadInputError, match="test0.wav: the action 'dance' is none"):
+        label_ids(fluent_speech_commands(fsc, "test"), names)
+
+
+def test_what_is_wrong_with_fluent_speech_commands_is_named(fsc):
+    with pytest.raises(FileNotFoundError, match=r"dev_data.csv'; .*train_data.csv"):
+        fluent_speech_commands(fsc, "dev")
+    write_fsc(fsc, "test", [("s4", "x", "a", "b", "c")], columns=COLUMNS[:-1])
+    with pytest.raises(BadInputError, match=r"columns \['location'\] are missing"):
+        fluent_speech_commands(fsc, "test")
+    write_fsc(fsc, "test", [("s4", "x", "a", "", "c"), ("s4", "y", "a", "b", "c")])
+    with pytest.raises(BadInputError, match=r"test_data.csv:2: nothing in the columns"):
+        fluent_speech_commands(fsc, "test")
+    with pytest.warns(UserWarning, match="skipped 1 items"):
+        assert len(fluent_speech_commands(fsc, "test", on_error="skip")) == 1
+    (fsc / "wavs" / "speakers" / "s3" / "valid0.flac").unlink()
+    with pytest.raises(BadInputError, match="valid0.flac: the audio file is missing"):
+        fluent_speech_commands(fsc, "valid")
+
+
+@pytest.fixture
+def snips(tmp_path):
+    lines = []
+    for split, speakers in {"train": ["Joey", "Ivy"], "test": ["Emma"]}.items():
+        for speaker in speakers:
+            uid = f"{speaker}-snips-{split}-0"
+            write_audio(tmp_path / split / speaker / f"{uid}.wav")
+            lines.append(f"{uid} BOS ADD ADELE EOS\tO O artist AddToPlaylist")
+    (tmp_path / "all.iob.snips.txt").write_text("\n".join(lines) + "\n")
+    (tmp_path / "slots.txt").write_text("O\nartist\nplaylist\n")
+    return tmp_path
+
+
+def test_audio_snips(snips):
+    train = audio_snips(snips, "train")
+    assert [u.id for u in train] == ["Ivy-snips-train-0", "Joey-snips-train-0"]
+    assert train[0].text == "ADD ADELE"
+    assert train[0].labels == {"slots": "O artist", "intent": "AddToPlaylist"}
+    assert [u.speaker for u in audio_snips(snips, "train", speakers=["Joey"])] == ["Joey"]
+    check_disjoint_speakers(train, test=audio_snips(snips, "test"))
+
+
+def test_what_is_wrong_with_audio_snips_is_named(snips):
+    with pytest.raises(FileNotFoundError, match="No 'valid'"):
+        audio_snips(snips, "valid")
+    with pytest.raises(FileNotFoundError, match=r"no speaker \['Salli'\]"):
+        audio_snips(snips, "train", speakers=["Salli"])
+    write_audio(snips / "train" / "Joey" / "Joey-snips-train-1.wav")
+    with pytest.raises(BadInputError, match="Joey-snips-train-1.wav: no line of its own"):
+        audio_snips(snips, "train")
+    path = snips / "all.iob.snips.txt"
+    broken = "Joey-snips-train-1 BOS ADD EOS\tO artist artist AddToPlaylist\n"
+    path.write_text(path.read_text() + broken)
+    with pytest.raises(BadInputError, match=r"all.iob.snips.txt:4: expected 'uid BOS"):
+        audio_snips(snips, "train")
+    path.write_text(path.read_text().replace("O artist artist", "O genre"))
+    with pytest.raises(BadInputError, match=r"the slots \['genre'\] are not in slots.txt"):
+        audio_snips(snips, "train")
+    (snips / "slots.txt").unlink()
+    with pytest.raises(FileNotFoundError, match="No 'slots.txt'"):
+        audio_snips(snips, "train")
+
+
+@pytest.fixture
+def emotions(tmp_path):
+    said = {"F000": "neu", "M000": "exc", "F001": "fru", "M001": "ang", "F002": "sad"}
+    for session in (1, 2):
+        folder = tmp_path / f"Session{session}"
+        dialog = f"Ses0{session}F_impro01"
+        lines = ["% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]", ""]
+        words = []
+        for turn, emotion in said.items():
+            uid = f"{dialog}_{turn}"
+            write_audio(folder / "sentences" / "wav" / dialog / f"{uid}.wav")
+            lines += [f"[6.29 - 8.23]\t{uid}\t{emotion}\t[2.5, 2.5, 2.5]", f"C-E2:\t{emotion};\t()"]
+            words.append(f"{uid} [006.29-008.23]: Excuse me.")
+        (folder / "dialog" / "EmoEvaluation").mkdir(parents=True)
+        (folder / "dialog" / "EmoEvaluation" / f"{dialog}.txt").write_text("\n".join(lines))
+        (folder / "dialog" / "transcriptions").mkdir()
+        (folder / "dialog" / "transcriptions" / f"{dialog}.txt").write_text("\n".join(words))
+    return tmp_path
+
+
+def test_iemocap(emotions):
+    utterances = iemocap(emotions, sessions=(1, 2))
+    assert len(utterances) == 8
+    first = {u.id: u for u in utterances}
+    assert first["Ses01F_impro01_M000"].labels == {"emotion": "hap"}
+    assert first["Ses01F_impro01_M000"].speaker == "Ses01M"
+    assert first["Ses02F_impro01_F002"].text == "Excuse me."
+    assert "Ses01F_impro01_F001" not in first
+
+
+def test_folds_leave_a_session_out(emotions):
+    utterances = iemocap(emotions, sessions=(1, 2))
+    splits = iemocap_fold(utterances, fold=2, valid_share=0.25)
+    assert {u.speaker[:5] for u in splits["test"]} == {"Ses02"}
+    assert [len(splits[name]) for name in ("train", "valid", "test")] == [3, 1, 4]
+    check_disjoint_speakers(splits["train"], test=splits["test"])
+    assert sorted(u.id for part in splits.values() for u in part) == [u.id for u in utterances]
+    assert splits == iemocap_fold(utterances, fold=2, valid_share=0.25)
+    with pytest.raises(ValueError, match=r"`fold` 3 needs .* there are \[1, 2\]"):
+        iemocap_fold(utterances, fold=3)
+
+
+def test_what_is_wrong_with_iemocap_is_named(emotions):
+    with pytest.raises(FileNotFoundError, match=r"Session3"):
+        iemocap(emotions)
+    next((emotions / "Session1").rglob("*_M001.wav")).unlink()
+    with pytest.raises(BadInputError, match="Ses01F_impro01_M001: an evaluation without"):
+        iemocap(emotions, sessions=(1, 2))
+    with pytest.warns(UserWarning, match="skipped 1 items"):
+        assert len(iemocap(emotions, sessions=(1, 2), on_error="skip")) == 7
