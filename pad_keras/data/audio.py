@@ -102,7 +102,12 @@ def decode_audio(contents, sample_rate=SAMPLE_RATE, decoder="soundfile"):
 # A graph even when called eagerly: one trace, not a hundred small operations.
 @tf.function(autograph=False)
 def _decode(contents, sample_rate, in_graph):
-    tf.debugging.assert_greater(tf.strings.length(contents), 0, "The audio file is empty.")
+    # Decoders run beside the check unless told to wait, and would blame the format.
+    checked = tf.debugging.assert_greater(
+        tf.strings.length(contents), 0, "The audio file is empty."
+    )
+    with tf.control_dependencies([checked]):
+        contents = tf.identity(contents)
     if in_graph:
         samples, rate = _decode_in_graph(contents)
     else:

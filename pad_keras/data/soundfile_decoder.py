@@ -39,7 +39,8 @@ def decode(contents):
             frames, rate = file.frames, file.samplerate
             samples = file.read(dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError) as error:
-        raise ValueError(f"The audio file is not FLAC, WAV or Ogg, or broken: {error}") from error
+        reason = getattr(error, "error_string", error)
+        raise ValueError(f"The audio file is not FLAC, WAV or Ogg, or broken: {reason}") from error
     if not is_possible_rate(rate):
         raise ValueError(f"The audio file's sample rate is unreadable: {rate} Hz.")
     if len(samples) < frames:
