@@ -6,7 +6,7 @@
 
 Loads the real pretrained MiniLM BERT as teacher, the mini student and the embedded corpus;
 distils by PAD-SLocal; shows retrieval before and after on unseen speakers; exports the student as
-a SavedModel and asks it in a process of its own that has TensorFlow alone. Takes six to seven
+a SavedModel and asks it in a process of its own that has TensorFlow alone. Takes about six
 minutes on two CPU cores. A student with random weights learns little in that time: the loss falls
 on unseen speakers too, retrieval may stay near chance.
 """
