@@ -6,7 +6,7 @@ from pad_keras.data.batch_plan import BatchPlan
 from pad_keras.data.decodable import decodable
 from pad_keras.data.fluent_speech_commands import fluent_speech_commands
 from pad_keras.data.iemocap import iemocap, iemocap_fold
-from pad_keras.data.labels import label_ids, label_names
+from pad_keras.data.labels import label_ids, label_names, slot_targets
 from pad_keras.data.librispeech import librispeech
 from pad_keras.data.pipeline import (
     batch_order,
@@ -16,7 +16,6 @@ from pad_keras.data.pipeline import (
     within_seconds,
 )
 from pad_keras.data.problems import BadInputError, bad_input_explained
-from pad_keras.data.slot_vocabulary import SlotVocabulary
 from pad_keras.data.teacher_cache import StaleCacheError, TeacherCache
 from pad_keras.data.text import TextTokenizer
 from pad_keras.data.utterance import (
@@ -30,7 +29,6 @@ __all__ = [
     "BadInputError",
     "BatchPlan",
     "SAMPLE_RATE",
-    "SlotVocabulary",
     "StaleCacheError",
     "TeacherCache",
     "TextTokenizer",
@@ -51,6 +49,7 @@ __all__ = [
     "librispeech",
     "padding_share",
     "pipeline",
+    "slot_targets",
     "tensorflow_io_works",
     "total_hours",
     "within_seconds",

@@ -38,7 +38,7 @@ def audio_snips(root, split="train", *, speakers=None, on_error="raise"):
 
     ```python
     train = audio_snips("SNIPS", "train")
-    vocabulary = SlotVocabulary.read("SNIPS/slots.txt")
+    vocabulary = pad_keras.models.SlotVocabulary.read("SNIPS/slots.txt")
     vocabulary.encode(train[0].text, train[0].labels["slots"])
     ```
     """

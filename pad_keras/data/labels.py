@@ -1,5 +1,7 @@
 """Labels of utterances and their ids."""
 
+import numpy as np
+
 from pad_keras.data.problems import BadInputError
 
 
@@ -31,7 +33,7 @@ def label_ids(utterances, names):
         names: dict from group to tuple of str, as `label_names` gives it.
 
     Returns:
-        Dict from group to list of int.
+        Dict from group to `[utterances]` int32 array.
 
     Raises:
         BadInputError: naming the utterance whose label training does not know.
@@ -47,4 +49,32 @@ def label_ids(utterances, names):
                     f"{sorted(ids[group])}."
                 )
             found[group].append(ids[group][label])
-    return found
+    return {group: np.array(found[group], "int32") for group in names}
+
+
+def slot_targets(utterances, vocabulary):
+    """What slot filling is to write for each utterance.
+
+    Args:
+        utterances: list of `Utterance` with `text` and `labels["slots"]`, as `audio_snips` gives
+            them.
+        vocabulary: `pad_keras.models.SlotVocabulary`.
+
+    Returns:
+        Dict of `ids` `[utterances, longest]` int32, padded with 0, and `length` `[utterances]`
+        int32.
+
+    Raises:
+        BadInputError: naming the utterance whose words and slots do not fit.
+    """
+    rows = []
+    for utterance in utterances:
+        try:
+            rows.append(vocabulary.encode(utterance.text, utterance.labels["slots"]))
+        except ValueError as error:
+            raise BadInputError(f"{utterance.id}: {error}") from error
+    lengths = np.array([len(row) for row in rows], "int32")
+    ids = np.zeros((len(rows), lengths.max(initial=1)), "int32")
+    for row, values in zip(ids, rows, strict=True):
+        row[: len(values)] = values
+    return {"ids": ids, "length": lengths}

@@ -17,6 +17,7 @@ def pipeline(
     batch_size,
     *,
     text=None,
+    targets=None,
     shuffle=False,
     repeat=False,
     seed=0,
@@ -37,6 +38,8 @@ def pipeline(
         utterances: list of `Utterance`.
         batch_size: int.
         text: a `TextTokenizer` or a `TeacherCache`; `None` for waveforms alone.
+        targets: dict of arrays with a row an utterance, such as `label_ids` and `slot_targets`
+            give; `None` for inputs alone.
         shuffle: bool, other batches each epoch; the remainder is left out.
         repeat: bool, an endless stream of epochs (then give `fit` its `steps_per_epoch`).
         seed: int, of the shuffling.
@@ -53,10 +56,13 @@ def pipeline(
         - `text` (with a `TextTokenizer`): `token_ids`, `segment_ids`, `padding_mask`
           `[batch, tokens]`;
         - `text_units` (with a `TeacherCache`): `embeddings` `[batch, units, dim]`,
-          `significance`, `mask` `[batch, units]`, `cls` `[batch, dim]`.
+          `significance`, `mask` `[batch, units]`, `cls` `[batch, dim]`;
+
+        or, with `targets`, of pairs of such a dict and the batch's rows of the targets.
 
     Raises:
-        ValueError: if nothing is left to read, or an argument is out of range.
+        ValueError: if a target has another number of rows, if nothing is left to read, or if an
+            argument is out of range.
         tf.errors.InvalidArgumentError: while iterating, naming a file that cannot be decoded.
 
     Example:
@@ -66,6 +72,7 @@ def pipeline(
     distiller.fit(train, steps_per_epoch=batches_per_epoch(utterances, 8))
     ```
     """
+    targets = _rows(targets, utterances, max_seconds)
     utterances = within_seconds(utterances, max_seconds)
     if text is not None:
         text.check(utterances)
@@ -76,7 +83,7 @@ def pipeline(
     checked = _name_missing(loaded, plan, utterances, problems, start_batch)
     measured = checked.map(lambda position, waveform: (position, tf.size(waveform), waveform))
     batches = measured.padded_batch(batch_size, ([], [], [None]), drop_remainder=shuffle or repeat)
-    batches = batches.map(_assemble(utterances, plan.boundaries(buckets), text))
+    batches = batches.map(_assemble(utterances, plan.boundaries(buckets), text, targets))
     if not repeat and on_error == "raise":
         # So that Keras knows where an epoch ends, and does not warn that the data ran out.
         left = plan.batches_per_epoch - start_batch % plan.batches_per_epoch
@@ -229,7 +236,23 @@ def _name_missing(loaded, plan, utterances, problems, start_batch):
     return checked.filter(lambda position, waveform: tf.not_equal(position, _END))
 
 
-def _assemble(utterances, boundaries, text):
+def _rows(targets, utterances, max_seconds):
+    """Targets of the utterances that are short enough, as tensors."""
+    if targets is None:
+        return None
+    kept = [max_seconds is None or u.seconds <= max_seconds for u in utterances]
+    rows = {}
+    for name, values in targets.items():
+        values = np.asarray(values)
+        if len(values) != len(utterances):
+            raise ValueError(
+                f"The target {name!r} has {len(values)} rows for {len(utterances)} utterances."
+            )
+        rows[name] = tf.constant(values[kept])
+    return rows
+
+
+def _assemble(utterances, boundaries, text, targets):
     """Function from (positions, lengths, waveforms) to the batch that a model takes."""
     ids = tf.constant([utterance.id for utterance in utterances])
     transcripts = tf.constant([utterance.text or "" for utterance in utterances])
@@ -248,6 +271,8 @@ def _assemble(utterances, boundaries, text):
         }
         if text is not None:
             batch[text.key] = text(tf.gather(ids, positions), tf.gather(transcripts, positions))
-        return batch
+        if targets is None:
+            return batch
+        return batch, {name: tf.gather(rows, positions) for name, rows in targets.items()}
 
     return assemble

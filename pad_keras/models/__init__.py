@@ -1,7 +1,17 @@
-"""Encoders and the model that distils one into another."""
+"""Encoders, the model that distils one into another, and heads for understanding speech."""
 
 from pad_keras.models.alignment_distiller import AlignmentDistiller
+from pad_keras.models.slot_filler import SlotFiller
+from pad_keras.models.slot_vocabulary import SlotVocabulary
 from pad_keras.models.text_teacher import TextTeacher
+from pad_keras.models.utterance_classifier import UtteranceClassifier
 from pad_keras.models.wav2vec2.backbone import Wav2Vec2Backbone
 
-__all__ = ["AlignmentDistiller", "TextTeacher", "Wav2Vec2Backbone"]
+__all__ = [
+    "AlignmentDistiller",
+    "SlotFiller",
+    "SlotVocabulary",
+    "TextTeacher",
+    "UtteranceClassifier",
+    "Wav2Vec2Backbone",
+]

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 
 import pytest
 import soundfile
@@ -12,7 +13,10 @@ from pad_keras.data import (
     iemocap_fold,
     label_ids,
     label_names,
+    pipeline,
+    slot_targets,
 )
+from pad_keras.models import SlotVocabulary
 from tests.data.corpus import tone
 
 COLUMNS = ("", "path", "speakerId", "transcription", "action", "object", "location")
@@ -59,8 +63,24 @@ def test_fluent_speech_commands(fsc):
         "location": ("none", "kitchen"),
     }
     valid = fluent_speech_commands(fsc, "valid")
-    assert label_ids(valid, names) == {"action": [0], "object": [0], "location": [0]}
+    ids = {name: values.tolist() for name, values in label_ids(valid, names).items()}
+    assert ids == {"action": [0], "object": [0], "location": [0]}
     check_disjoint_speakers(train, valid=valid)
+
+
+def test_targets_stay_with_their_utterances(fsc):
+    train = fluent_speech_commands(fsc, "train")
+    ids = label_ids(train, label_names(train))
+    long = dataclasses.replace(train[0], seconds=30.0)
+    rows = {}
+    for data in (pipeline(train, 1, targets=ids, shuffle=True), pipeline(train, 2, targets=ids)):
+        seen = [row for _, y in data.as_numpy_iterator() for row in zip(*y.values(), strict=True)]
+        rows[len(rows)] = sorted(tuple(int(value) for value in row) for row in seen)
+    assert rows[0] == rows[1] == [(0, 0, 0), (1, 1, 0), (2, 2, 1)]
+    data = pipeline([long, *train[1:]], 2, targets=ids, max_seconds=20)
+    assert next(data.as_numpy_iterator())[1]["action"].tolist() == [1, 2]
+    with pytest.raises(ValueError, match="'action' has 3 rows for 2 utterances"):
+        pipeline(train[:2], 1, targets=ids)
 
 
 def test_an_unknown_label_is_named(fsc):
@@ -106,6 +126,13 @@ def test_audio_snips(snips):
     assert train[0].labels == {"slots": "O artist", "intent": "AddToPlaylist"}
     assert [u.speaker for u in audio_snips(snips, "train", speakers=["Joey"])] == ["Joey"]
     check_disjoint_speakers(train, test=audio_snips(snips, "test"))
+    vocabulary = SlotVocabulary.read(snips / "slots.txt")
+    targets = slot_targets(train, vocabulary)
+    assert targets["length"].tolist() == [12, 12]
+    assert vocabulary.decode(targets["ids"][0]) == "ADD B-artist ADELE E-artist"
+    odd = dataclasses.replace(train[0], text="ADD")
+    with pytest.raises(BadInputError, match="Ivy-snips-train-0: 1 words and 2 slots"):
+        slot_targets([odd], vocabulary)
 
 
 def test_what_is_wrong_with_audio_snips_is_named(snips):

@@ -10,6 +10,7 @@ from pad_keras.losses.functional.alignment import (
     unit_vectors,
     weighted_mean,
 )
+from pad_keras.losses.functional.ctc import ctc_feasible, ctc_loss
 from pad_keras.losses.functional.significance import (
     mean_prior,
     normalize_weights,
@@ -32,6 +33,8 @@ __all__ = [
     "anchor_spans",
     "best_similarity",
     "cosine_distance",
+    "ctc_feasible",
+    "ctc_loss",
     "even_anchors",
     "l1_distance",
     "mean_prior",

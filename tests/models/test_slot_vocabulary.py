@@ -1,6 +1,6 @@
 import pytest
 
-from pad_keras.data import SlotVocabulary
+from pad_keras.models import SlotVocabulary
 
 
 @pytest.fixture

@@ -1,0 +1,88 @@
+"""What the heads of spoken language understanding share: an encoder below, frozen or not."""
+
+import keras
+from keras import ops
+
+from pad_keras.layers import WeightedLayerSum
+
+
+class SpeechTask(keras.Model):
+    """A speech encoder with a weighted sum of its hidden states, the base of every head.
+
+    A frozen encoder runs in inference mode and is no part of `trainable_variables`; batches may
+    then carry its hidden states, computed once, in place of the waveform.
+
+    Args:
+        backbone: `Wav2Vec2Backbone`, or any model with its inputs and outputs.
+        fine_tune: bool, whether the encoder is trained too.
+        **kwargs: of `keras.Model`.
+
+    Call arguments:
+        inputs: dict of the encoder's inputs, or of `hidden_states`
+            `[batch, layers + 1, frames, dim]` and `mask` `[batch, frames]`; `pipeline`'s dict
+            with these under `speech` is taken too.
+
+    Reference:
+        SUPERB (arXiv 2105.01051): frozen upstream, learnt weighted sum of hidden states.
+    """
+
+    def __init__(self, backbone, fine_tune=False, **kwargs):
+        super().__init__(**kwargs)
+        self.backbone = backbone
+        self.fine_tune = fine_tune
+        backbone.trainable = fine_tune
+        self.weighted_sum = WeightedLayerSum(name="weighted_sum")
+        _, layers, _, dim = backbone.output["hidden_states"].shape
+        self.weighted_sum.build((None, layers, None, dim))
+        self.hidden_dim = dim
+
+    def features(self, inputs, training=False):
+        """Weighted hidden states and which frames are real.
+
+        Args:
+            inputs: dict; see the class.
+            training: bool.
+
+        Returns:
+            Tuple of `[batch, frames, dim]` and the mask `[batch, frames]` bool. Features are 0
+            where the mask is false.
+        """
+        inputs = inputs.get("speech", inputs)
+        if "hidden_states" in inputs:
+            states, mask = inputs["hidden_states"], inputs["mask"]
+        else:
+            outputs = self.backbone(inputs, training=bool(training) and self.fine_tune)
+            states, mask = outputs["hidden_states"], outputs["mask"]
+            if not self.fine_tune:
+                states = ops.stop_gradient(states)
+        mask = ops.cast(mask, "bool")
+        # States of padding may hold anything, NaN too, which a weight of 0 would not remove.
+        states = ops.where(mask[:, None, :, None], states, ops.zeros_like(states))
+        return self.weighted_sum(states), mask
+
+    def get_config(self):
+        """Arguments that rebuild this model."""
+        return {
+            "backbone": keras.saving.serialize_keras_object(self.backbone),
+            "fine_tune": self.fine_tune,
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Rebuild a model from `get_config`."""
+        config = dict(config)
+        config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
+        return cls(**config)
+
+
+def superb_optimizer(learning_rate=1e-4):
+    """Adam as SUPERB's heads are trained: no schedule, gradients clipped at a norm of 1.
+
+    Args:
+        learning_rate: float, the one thing that SUPERB lets one tune.
+
+    Returns:
+        `keras.optimizers.Adam`.
+    """
+    return keras.optimizers.Adam(learning_rate, epsilon=1e-8, global_clipnorm=1.0)

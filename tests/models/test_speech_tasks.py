@@ -1,0 +1,147 @@
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from pad_keras.models import SlotFiller, UtteranceClassifier
+from tests.backend import QUICK, numpy_of
+from tests.models.test_alignment_distiller import speech_batch
+from tests.small import speech_student
+
+LABELS = {"action": ("on", "off"), "object": ("light", "heat", "music"), "location": ("none",)}
+LENGTHS = [9000, 6000, 7500, 4000]
+
+
+def classifier(**kwargs):
+    student = speech_student(hidden_dropout=0.1)
+    return UtteranceClassifier(student, LABELS, projection_dim=8, **kwargs)
+
+
+def filler(**kwargs):
+    student = speech_student(hidden_dropout=0.1)
+    return SlotFiller(student, ["a", "b"], projection_dim=8, lstm_dim=6, **kwargs)
+
+
+def with_targets(kind, garbage=0.0):
+    speech = speech_batch(LENGTHS, width=9000, garbage=garbage)
+    if kind is classifier:
+        targets = {"action": [0, 1, 1, 0], "object": [2, 0, 1, 1], "location": [0, 0, 0, 0]}
+        return speech, {name: np.array(ids, "int32") for name, ids in targets.items()}
+    ids = np.array([[31, 5, 32, 1], [6, 6, 1, 0], [4, 1, 0, 0], [33, 8, 34, 1]], "int32")
+    return speech, {"ids": ids, "length": np.array([4, 3, 2, 4], "int32")}
+
+
+def cached(model, speech):
+    outputs = numpy_of(model.backbone(speech))
+    return {"hidden_states": outputs["hidden_states"], "mask": outputs["mask"]}
+
+
+def weights_of(model):
+    return [ops.convert_to_numpy(weight).copy() for weight in model.weights]
+
+
+def changed(before, after):
+    return [not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]
+
+
+def test_the_classifier_is_what_superb_describes():
+    model = classifier()
+    model.weighted_sum.layer_logits.assign(np.array([0.3, -0.2, 0.5]))
+    speech, _ = with_targets(classifier)
+    found = numpy_of(model(speech))
+    states = cached(model, speech)
+    logits = np.array([0.3, -0.2, 0.5])
+    share = np.exp(logits) / np.exp(logits).sum()
+    kernel, bias = (ops.convert_to_numpy(w) for w in model.projection.weights)
+    out, offset = (ops.convert_to_numpy(w) for w in model.classifier.weights)
+    for row in range(4):
+        frames = []
+        for frame in np.flatnonzero(states["mask"][row]):
+            feature = sum(
+                w * states["hidden_states"][row, layer, frame] for layer, w in enumerate(share)
+            )
+            frames.append(feature @ kernel + bias)
+        expected = np.mean(frames, axis=0) @ out + offset
+        row_found = np.concatenate([found[group][row] for group in LABELS])
+        np.testing.assert_allclose(row_found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [classifier, filler])
+def test_padding_changes_nothing(kind):
+    model = kind()
+    together = numpy_of(model(with_targets(kind, garbage=5.0)[0]))
+    for row, length in enumerate(LENGTHS):
+        alone = numpy_of(model(speech_batch(LENGTHS[: row + 1], width=9000)))
+        for name in alone:
+            if name == "mask":
+                continue
+            valid = together["mask"][row] if kind is filler else slice(None)
+            np.testing.assert_allclose(
+                together[name][row][valid], alone[name][row][valid], atol=1e-4
+            )
+        assert length
+
+
+@pytest.mark.parametrize("kind", [classifier, filler])
+def test_a_frozen_encoder_stays_and_cached_states_train_the_same(kind):
+    speech, targets = with_targets(kind)
+    losses = []
+    for use_cache in (False, True):
+        keras.utils.set_random_seed(3)
+        model = kind() if kind is classifier else filler(dropout=0.0)
+        model.compile(keras.optimizers.Adam(3e-2), **QUICK)
+        before = weights_of(model.backbone)
+        inputs = cached(model, speech) if use_cache else speech
+        history = [
+            float(model.train_on_batch(inputs, targets, return_dict=True)["loss"]) for _ in range(4)
+        ]
+        assert history[-1] < history[0]
+        assert not any(changed(before, weights_of(model.backbone)))
+        losses.append(history)
+    np.testing.assert_allclose(*losses, rtol=1e-3)
+
+
+def test_fine_tuning_trains_the_encoder_too():
+    model = classifier(fine_tune=True)
+    model.compile(keras.optimizers.Adam(1e-2), **QUICK)
+    before = weights_of(model.backbone)
+    model.train_on_batch(*with_targets(classifier))
+    assert np.mean(changed(before, weights_of(model.backbone))) > 0.8
+
+
+def test_the_classifier_learns_and_measures():
+    model = classifier()
+    speech, targets = with_targets(classifier)
+    model.compile(keras.optimizers.Adam(3e-2), **QUICK)
+    inputs = cached(model, speech)
+    for _ in range(60):
+        logs = model.train_on_batch(inputs, targets, return_dict=True)
+    assert set(logs) == {"loss", "exact_match"}
+    assert float(model.test_on_batch(inputs, targets, return_dict=True)["exact_match"]) == 1.0
+
+
+def test_texts_are_the_best_tokens_of_real_frames():
+    model = filler()
+    tokens = np.array([[31, 31, 4, 0, 4, 32, 1, 5], [6, 6, 0, 0, 7, 8, 9, 9]])
+    mask = np.arange(8) < np.array([7, 5])[:, None]
+    logits = np.eye(len(model.vocabulary))[tokens]
+    texts = model.texts({"logits": logits, "mask": mask})
+    assert texts == ["B-a AA E-a", "CD"]
+
+
+@pytest.mark.parametrize("kind", [classifier, filler])
+def test_a_round_trip_through_a_file(kind, tmp_path):
+    model = kind()
+    speech, _ = with_targets(kind)
+    expected = numpy_of(model(speech))
+    model.save(str(tmp_path / "model.keras"))
+    restored = keras.models.load_model(str(tmp_path / "model.keras"))
+    for name, values in numpy_of(restored(speech)).items():
+        np.testing.assert_allclose(values, expected[name], atol=1e-5)
+
+
+def test_wrong_labels_are_explained():
+    with pytest.raises(ValueError, match="'action' must be different names"):
+        UtteranceClassifier(speech_student(), {"action": ("on", "on")})
+    with pytest.raises(ValueError, match="no group"):
+        UtteranceClassifier(speech_student(), {})
