@@ -5,7 +5,7 @@ VENV_NEWER ?= .venv-newer
 # TensorFlow's oneDNN kernels round differently from run to run; the tests compare numbers.
 QUIET = TF_CPP_MIN_LOG_LEVEL=3 TF_ENABLE_ONEDNN_OPTS=0
 # The tests of the newer stack that differ from the default one: audio and SavedModels.
-NEWER_TESTS ?= tests/data tests/test_export.py
+NEWER_TESTS ?= tests/data tests/export
 
 .PHONY: quickstart test test-jax test-tensorflow test-torch test-newer lint clean
 

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from pad_keras import export_saved_model
-from pad_keras.export import least_samples
+from pad_keras.export.encoder import least_samples
 from pad_keras.models import Wav2Vec2Backbone
 
 SMALL = {"num_layers": 2, "conv_filters": (16,) * 7, "hidden_dim": 32, "num_heads": 2}
