@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 import tensorflow as tf
+from keras import ops
 
 from pad_keras import export_saved_model
 from pad_keras.export.heads import slot_list
@@ -51,7 +52,8 @@ def filler():
     model = SlotFiller(speech_student(), ["artist", "city"], projection_dim=8, lstm_dim=6)
     for weight in model.trainable_variables:
         # Weights as initialised would write the same token in every frame.
-        weight.assign(3.0 * weight + 0.3 * np.random.default_rng(1).normal(size=weight.shape))
+        noise = np.random.default_rng(1).normal(size=weight.shape)
+        weight.assign(3.0 * ops.convert_to_numpy(weight) + 0.3 * noise)
     return model
 
 
