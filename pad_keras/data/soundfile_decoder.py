@@ -7,6 +7,7 @@ import soundfile
 import soxr
 
 LEAST_RATE, GREATEST_RATE = 1_000, 768_000
+_BLOCK = 2**16
 
 
 def is_possible_rate(rate):
@@ -37,7 +38,7 @@ def decode(contents):
     try:
         with soundfile.SoundFile(io.BytesIO(contents)) as file:
             frames, rate = file.frames, file.samplerate
-            samples = file.read(dtype="float32", always_2d=True)
+            samples = _read(file)
     except (soundfile.SoundFileError, RuntimeError) as error:
         reason = getattr(error, "error_string", error)
         raise ValueError(f"The audio file is not FLAC, WAV or Ogg, or broken: {reason}") from error
@@ -48,6 +49,17 @@ def decode(contents):
             f"The audio file is shorter than its header says: {len(samples)} of {frames} frames."
         )
     return samples, np.int64(rate)
+
+
+def _read(file):
+    """Samples `[samples, channels]` of an open file.
+
+    Block by block: a broken header may claim more frames than there is memory for.
+    """
+    blocks = [file.read(_BLOCK, dtype="float32", always_2d=True)]
+    while len(blocks[-1]) == _BLOCK:
+        blocks.append(file.read(_BLOCK, dtype="float32", always_2d=True))
+    return np.concatenate(blocks) if len(blocks) > 1 else blocks[0]
 
 
 def _check_complete(contents):

@@ -151,6 +151,21 @@ def test_an_unknown_decoder_is_named():
         decode_audio(b"", decoder="ffmpeg")
 
 
+def test_a_header_that_claims_too_much_is_refused():
+    contents = bytearray(encoded(tone(0.5), name="flac16"))
+    # The number of samples: 36 bits from the middle of the 22nd byte on.
+    contents[21] |= 0x0F
+    contents[22:26] = b"\xff" * 4
+    with pytest.raises(tf.errors.InvalidArgumentError, match="header says|broken"):
+        decode_audio(bytes(contents))
+
+
+def test_a_file_of_several_blocks_is_read_whole():
+    samples = tone(10.0)
+    decoded = decode_audio(encoded(samples, name="wav16")).numpy()
+    np.testing.assert_allclose(decoded, samples, atol=1e-4)
+
+
 def test_diagnosis_says_why(tmp_path):
     empty, good = tmp_path / "empty.wav", tmp_path / "good.wav"
     empty.write_bytes(b"")
