@@ -48,7 +48,7 @@ def audio_snips(root, split="train", *, speakers=None, on_error="raise"):
             there = sorted(path.name for path in root.iterdir()) if root.is_dir() else "nothing"
             raise FileNotFoundError(f"No {name!r} in {str(root)!r}; it has {there}.")
     problems = Problems(on_error, str(root / split))
-    files = [p for p in sorted((root / split).rglob("*")) if p.suffix.lower() in AUDIO_SUFFIXES]
+    files = [p for p in (root / split).rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES]
     if speakers is not None:
         there = {path.stem.split("-")[0] for path in files}
         absent = sorted(set(speakers) - there)
@@ -58,7 +58,7 @@ def audio_snips(root, split="train", *, speakers=None, on_error="raise"):
     lines = _read_lines(root / TRANSCRIPTS, {path.stem for path in files}, problems)
     names = set((root / SLOTS).read_text(encoding="utf-8").split())
     drafts = []
-    for path in files:
+    for path in sorted(files, key=lambda path: path.stem):
         if path.stem not in lines:
             problems.add(str(path), f"no line of its own in {TRANSCRIPTS}")
             continue

@@ -21,7 +21,7 @@ def with_durations(utterances, problems):
         problems: `Problems`.
 
     Returns:
-        List of `Utterance`, sorted by id.
+        List of `Utterance` in the same order.
     """
     paths = [utterance.audio for utterance in utterances]
     progress = Progbar(len(paths), unit_name="file") if len(paths) >= _PROGRESS_FROM else None
@@ -34,7 +34,7 @@ def with_durations(utterances, problems):
                 problems.add(utterance.audio, seconds)
             else:
                 measured.append(dataclasses.replace(utterance, seconds=seconds))
-    return sorted(measured, key=lambda utterance: utterance.id)
+    return measured
 
 
 def _seconds(path):

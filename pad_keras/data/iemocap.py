@@ -59,7 +59,7 @@ def iemocap(root, sessions=_SESSIONS, *, on_error="raise"):
             raise FileNotFoundError(f"No *.txt in {str(folder / 'dialog' / 'EmoEvaluation')!r}.")
         for path in evaluations:
             drafts.extend(_read_dialog(folder, path, problems))
-    utterances = with_durations(drafts, problems)
+    utterances = with_durations(sorted(drafts, key=lambda draft: draft.id), problems)
     problems.report()
     return utterances
 

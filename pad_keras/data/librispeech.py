@@ -55,7 +55,7 @@ def librispeech(root, hours=10, *, seed=0, subsets=None, on_error="raise"):
     utterances = with_durations(
         [
             Utterance(uid, str(path), speaker, None, text, words=word_times.get(uid, ()))
-            for uid, (path, speaker, text) in found.items()
+            for uid, (path, speaker, text) in sorted(found.items())
         ],
         problems,
     )

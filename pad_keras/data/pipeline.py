@@ -151,7 +151,7 @@ def within_seconds(utterances, max_seconds):
     Raises:
         ValueError: if none is left.
     """
-    kept = [u for u in utterances if max_seconds is None or u.seconds <= max_seconds]
+    kept = [utterance for utterance in utterances if _is_within(utterance, max_seconds)]
     if not kept:
         raise ValueError(
             f"No utterance to read: {len(utterances)} given, none within max_seconds={max_seconds}."
@@ -162,6 +162,10 @@ def within_seconds(utterances, max_seconds):
             "left out %d of %d utterances longer than %s s", left_out, len(utterances), max_seconds
         )
     return kept
+
+
+def _is_within(utterance, max_seconds):
+    return max_seconds is None or utterance.seconds <= max_seconds
 
 
 def _numbered_positions(plan, repeat, start_batch):
@@ -240,7 +244,7 @@ def _rows(targets, utterances, max_seconds):
     """Targets of the utterances that are short enough, as tensors."""
     if targets is None:
         return None
-    kept = [max_seconds is None or u.seconds <= max_seconds for u in utterances]
+    kept = [_is_within(utterance, max_seconds) for utterance in utterances]
     rows = {}
     for name, values in targets.items():
         values = np.asarray(values)

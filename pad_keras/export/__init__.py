@@ -15,8 +15,6 @@ from pad_keras.export.wav import from_wav
 from pad_keras.folders import replaced_folder
 from pad_keras.models import SlotFiller, UtteranceClassifier, Wav2Vec2Backbone
 
-_MODEL = "model.keras"
-
 
 def export_saved_model(model, path, overwrite=False):
     """Write a model as a SavedModel that takes raw audio of any length.
@@ -97,7 +95,7 @@ def _write(model, folder):
 def _export_by_tensorflow(model, path):
     """Hand the weights to a process that runs Keras on TensorFlow."""
     with tempfile.TemporaryDirectory() as folder:
-        file = pathlib.Path(folder) / _MODEL
+        file = pathlib.Path(folder) / "model.keras"
         model.save(file)
         result = subprocess.run(
             [sys.executable, "-m", "pad_keras.export", str(file), str(path.absolute())],

@@ -4,9 +4,9 @@ import re
 
 import tensorflow as tf
 
+from pad_keras.metrics.slots import MARKERS
 from pad_keras.models import UtteranceClassifier
 
-_MARKERS = r"B-\S+ | E-\S+"
 # Around a slot, for as long as the list is being made; no text holds them.
 _OPEN, _CLOSE = "\x01", "\x02"
 
@@ -73,7 +73,7 @@ def _slots(model, outputs):
     sure = tf.reduce_sum(tf.reduce_max(probabilities, axis=-1) * weights, axis=1)
     return {
         "text": text,
-        "words": tf.strings.regex_replace(text, _MARKERS, ""),
+        "words": tf.strings.regex_replace(text, MARKERS, ""),
         "slots": slot_list(text, vocabulary.slots),
         "confidence": sure / tf.reduce_sum(weights, axis=1),
     }
@@ -96,7 +96,7 @@ def slot_list(text, slots):
         text = tf.strings.regex_replace(
             text, rf"B-{name} (.+?) E-{name}\S*", rf"{_OPEN}{slot}: \1{_CLOSE}"
         )
-    text = tf.strings.regex_replace(text, _MARKERS, "")
+    text = tf.strings.regex_replace(text, MARKERS, "")
     # An empty slot behind the last one takes the words behind it away.
     text = tf.strings.join([text, _OPEN + _CLOSE])
     listed = tf.strings.regex_replace(

@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-SAMPLE_RATE = 16_000
+from pad_keras.data import SAMPLE_RATE
+
 _HEADER_BYTES = 44
 
 

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from pad_keras.metrics.ratio import RatioMetric
+
 
 @keras.saving.register_keras_serializable(package="pad_keras")
-class ExactMatch(keras.metrics.Metric):
+class ExactMatch(RatioMetric):
     """Share of utterances of which every group of labels is right.
 
     With one group that is accuracy; with Fluent Speech Commands' three, the accuracy of intents.
@@ -28,8 +30,6 @@ class ExactMatch(keras.metrics.Metric):
 
     def __init__(self, name="exact_match", **kwargs):
         super().__init__(name=name, **kwargs)
-        self.total = self.add_variable(shape=(), initializer="zeros", name="total")
-        self.count = self.add_variable(shape=(), initializer="zeros", name="count")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Add a batch.
@@ -55,10 +55,6 @@ class ExactMatch(keras.metrics.Metric):
         weight = ops.cast(ops.reshape(weight, (-1,)), "float32")
         self.total.assign_add(ops.sum(right * weight))
         self.count.assign_add(ops.sum(weight))
-
-    def result(self):
-        """The share so far; 0 before the first utterance."""
-        return ops.divide_no_nan(self.total, self.count)
 
 
 def _groups(y_true, y_pred):

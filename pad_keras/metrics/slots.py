@@ -6,9 +6,11 @@ import warnings
 import keras
 from rapidfuzz.distance import Levenshtein
 
+from pad_keras.metrics.ratio import RatioMetric
+
 # A closing marker only has to begin with the slot's name: E-city_name closes B-city.
 _SPAN = re.compile(r"B-(\S+) (.+?) E-\1")
-_MARKERS = re.compile(r"B-\S+ | E-\S+")
+MARKERS = r"B-\S+ | E-\S+"
 
 
 def slot_spans(text):
@@ -63,7 +65,7 @@ def slot_value_edits(hypothesis, reference):
     """
     found = {}
     for kind, value in slot_spans(hypothesis):
-        found.setdefault(kind, []).append(_MARKERS.sub("", value))
+        found.setdefault(kind, []).append(re.sub(MARKERS, "", value))
     edits = length = 0
     for kind, value in slot_spans(reference):
         # All are divided by one length, so that the fewest edits are the smallest rate.
@@ -72,13 +74,8 @@ def slot_value_edits(hypothesis, reference):
     return edits, length
 
 
-class _TextMetric(keras.metrics.Metric):
+class _TextMetric(RatioMetric):
     """A ratio of two sums over utterances; of texts, so not for use inside `compile`."""
-
-    def __init__(self, name, **kwargs):
-        super().__init__(name=name, **kwargs)
-        self.total = self.add_variable(shape=(), initializer="zeros", name="total")
-        self.count = self.add_variable(shape=(), initializer="zeros", name="count")
 
     def update_state(self, y_true, y_pred):
         """Add utterances.
@@ -125,10 +122,6 @@ class SlotTypeF1(_TextMetric):
         """An utterance's F1, and one for the mean."""
         return slot_type_f1(hypothesis, reference), 1
 
-    def result(self):
-        """The mean so far; 0 before the first utterance."""
-        return keras.ops.divide_no_nan(self.total, self.count)
-
 
 @keras.saving.register_keras_serializable(package="pad_keras")
 class SlotValueCER(_TextMetric):
@@ -162,7 +155,7 @@ class SlotValueCER(_TextMetric):
         if not float(keras.ops.convert_to_numpy(self.count)):
             warnings.warn("No reference has a slot; their error rate is NaN.", stacklevel=2)
             return keras.ops.convert_to_tensor(float("nan"))
-        return self.total / self.count
+        return super().result()
 
 
 def _text(value):

@@ -5,7 +5,7 @@ from keras import ops
 
 from pad_keras.losses.functional import ctc_loss
 from pad_keras.models.slot_vocabulary import SlotVocabulary
-from pad_keras.models.speech_task import SpeechTask, superb_optimizer
+from pad_keras.models.speech_task import SpeechTask
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
@@ -83,15 +83,6 @@ class SlotFiller(SpeechTask):
         for lstm, dropout in zip(self.recurrent, self.dropouts, strict=True):
             x = dropout(lstm(x, mask=mask, training=training), training=training)
         return {"logits": self.classifier(x), "mask": mask}
-
-    def compile(self, optimizer=None, **kwargs):
-        """Configure training.
-
-        Args:
-            optimizer: a Keras optimizer. Defaults to SUPERB's Adam.
-            **kwargs: of `keras.Model.compile`.
-        """
-        super().compile(optimizer=optimizer or superb_optimizer(), **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """CTC; see `pad_keras.losses.functional.ctc_loss`.

@@ -60,6 +60,15 @@ class SpeechTask(keras.Model):
         states = ops.where(mask[:, None, :, None], states, ops.zeros_like(states))
         return self.weighted_sum(states), mask
 
+    def compile(self, optimizer=None, **kwargs):
+        """Configure training.
+
+        Args:
+            optimizer: a Keras optimizer. Defaults to SUPERB's Adam.
+            **kwargs: of `keras.Model.compile`.
+        """
+        super().compile(optimizer=optimizer or superb_optimizer(), **kwargs)
+
     def get_config(self):
         """Arguments that rebuild this model."""
         return {

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from pad_keras.metrics import ExactMatch
-from pad_keras.models.speech_task import SpeechTask, superb_optimizer
+from pad_keras.models.speech_task import SpeechTask
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
@@ -73,15 +73,6 @@ class UtteranceClassifier(SpeechTask):
             found[group] = logits[:, start : start + len(names)]
             start += len(names)
         return found
-
-    def compile(self, optimizer=None, **kwargs):
-        """Configure training.
-
-        Args:
-            optimizer: a Keras optimizer. Defaults to SUPERB's Adam.
-            **kwargs: of `keras.Model.compile`.
-        """
-        super().compile(optimizer=optimizer or superb_optimizer(), **kwargs)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Sum over groups of the mean cross-entropy.
