@@ -20,7 +20,10 @@ SPEAKERS = {
     "valid": {"201": "af_sky", "202": "am_puck", "203": "bf_lily", "204": "bm_fable"},
     "test": {"301": "af_river", "302": "am_michael", "303": "bf_emma", "304": "bm_george"},
 }  # fmt: skip
-_SPEEDS = (0.9, 1.15)
+# Factors of the voices' own tempo.
+SPEEDS = (0.9, 1.15)
+# Root mean square of a waveform.
+LEVEL = 0.06
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,7 +69,7 @@ def plan_items(sentences_by_split, seed):
         for index, sentence in enumerate(sentences):
             speaker, voice = voices[index % len(voices)]
             uid = f"{speaker}-{speaker}00-{index // len(voices):04d}"
-            speed = round(generator.uniform(*_SPEEDS), 3)
+            speed = round(generator.uniform(*SPEEDS), 3)
             items.append(Item(split, speaker, uid, sentence.upper(), voice, speed))
     return items
 
@@ -85,7 +88,7 @@ def audio_path(root, item):
     return folder / f"{item.uid}.ogg"
 
 
-def normalized_loudness(waveform, level=0.06, peak=0.95):
+def normalized_loudness(waveform, level=LEVEL, peak=0.95):
     """Bring a waveform to a level, without clipping.
 
     Args:

@@ -9,21 +9,17 @@ packages; they need an environment of their own.
 
 import dataclasses
 import json
-import os
 import pathlib
 
 import numpy as np
-import soundfile
-import soxr
 import tyro
 from tqdm import tqdm
 
 from experiments.corpora.alignment_sentences import DOMAINS, RULES, reads_well
 from experiments.corpora.grammar import Grammar, sample_sentences
 from experiments.corpora.layout import (
-    SAMPLE_RATE,
+    LEVEL,
     audio_path,
-    normalized_loudness,
     plan_items,
     write_text_atomically,
     write_transcripts,
@@ -66,7 +62,7 @@ def sentences_by_split(accept=reads_well):
 def main(settings):
     """Synthesise what is missing, then write transcripts and word times."""
     # Only making the corpus needs the synthesiser; reading its plan does not.
-    from experiments.corpora.synthesis import SYNTHESIS_RATE, Synthesizer
+    from experiments.corpora.synthesis import Synthesizer, write_speech
 
     synthesizer = Synthesizer(settings.model_folder)
 
@@ -82,18 +78,7 @@ def main(settings):
         if path.is_file() and item.uid in times:
             continue
         speech = synthesizer.speak(item.text, item.voice, item.speed)
-        waveform = soxr.resample(speech.waveform, SYNTHESIS_RATE, SAMPLE_RATE)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        soundfile.write(
-            partial,
-            normalized_loudness(waveform),
-            SAMPLE_RATE,
-            format="OGG",
-            subtype="VORBIS",
-            compression_level=settings.compression,
-        )
-        os.replace(partial, path)
+        write_speech(path, speech, LEVEL, settings.compression)
         times[item.uid] = speech.words
         write_text_atomically(times_path, json.dumps(times))
     write_transcripts(settings.out, items, times)

@@ -6,12 +6,17 @@ tempo gives prosody.
 """
 
 import dataclasses
+import os
 import pathlib
 
 import numpy as np
 import onnx
 import onnxruntime
+import soundfile
+import soxr
 from hibari import Hibari
+
+from experiments.corpora.layout import SAMPLE_RATE, normalized_loudness
 
 SYNTHESIS_RATE = 24_000
 # One unit of predicted duration, in samples.
@@ -135,6 +140,29 @@ class Synthesizer:
                 raise FileNotFoundError(f"No voice {voice!r} at {str(path)!r}.")
             self._styles[voice] = np.fromfile(path, "float32").reshape(-1, 1, _STYLE_DIM)
         return self._styles[voice]
+
+
+def write_speech(path, speech, level, compression):
+    """Write an utterance as Ogg Vorbis at 16 kHz, whole or not at all.
+
+    Args:
+        path: `pathlib.Path`; its parents are created.
+        speech: `Speech`.
+        level: float, root mean square of the waveform.
+        compression: float from 0 (large, best) to 1 (small).
+    """
+    waveform = soxr.resample(speech.waveform, SYNTHESIS_RATE, SAMPLE_RATE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    soundfile.write(
+        partial,
+        normalized_loudness(waveform, level),
+        SAMPLE_RATE,
+        format="OGG",
+        subtype="VORBIS",
+        compression_level=compression,
+    )
+    os.replace(partial, path)
 
 
 def _open_graph(model):
