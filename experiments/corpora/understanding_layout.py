@@ -26,7 +26,7 @@ SESSIONS = {
     4: ("bf_alice", "am_liam"),
     5: ("af_sarah", "am_onyx"),
 }
-LINES_PER_EMOTION = 8
+LINES_PER_EMOTION = 6
 
 
 @dataclasses.dataclass(frozen=True)
