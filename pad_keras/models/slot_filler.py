@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from pad_keras.layers import FeatureSpecAugment
 from pad_keras.losses.functional import ctc_loss
 from pad_keras.models.slot_vocabulary import SlotVocabulary
 from pad_keras.models.speech_task import SpeechTask
@@ -12,8 +13,8 @@ from pad_keras.models.speech_task import SpeechTask
 class SlotFiller(SpeechTask):
     """Writes what was said with its slots, trained by CTC.
 
-    SUPERB's head: a weighted sum of hidden states, a linear projection, bidirectional LSTMs with
-    dropout after each, a linear layer to the vocabulary.
+    SUPERB's head: a weighted sum of hidden states, SpecAugment of it in training, a linear
+    projection, bidirectional LSTMs with dropout after each, a linear layer to the vocabulary.
 
     Args:
         backbone: `Wav2Vec2Backbone`.
@@ -23,6 +24,7 @@ class SlotFiller(SpeechTask):
         num_layers: int, LSTMs.
         dropout: float, rate after each LSTM.
         fine_tune: bool, whether the encoder is trained too.
+        spec_augment: bool, whether training warps and masks the features (`FeatureSpecAugment`).
         **kwargs: of `keras.Model`.
 
     Call arguments:
@@ -53,6 +55,7 @@ class SlotFiller(SpeechTask):
         num_layers=2,
         dropout=0.2,
         fine_tune=False,
+        spec_augment=True,
         **kwargs,
     ):
         super().__init__(backbone, fine_tune, **kwargs)
@@ -61,6 +64,8 @@ class SlotFiller(SpeechTask):
         self.lstm_dim = lstm_dim
         self.num_layers = num_layers
         self.dropout = dropout
+        self.spec_augment = spec_augment
+        self.augmentation = FeatureSpecAugment(name="augmentation") if spec_augment else None
         self.projection = keras.layers.Dense(projection_dim, name="projection")
         self.projection.build((None, None, self.hidden_dim))
         self.recurrent, self.dropouts = [], []
@@ -79,6 +84,8 @@ class SlotFiller(SpeechTask):
     def call(self, inputs, training=None):
         """Compute the logits; see the class."""
         features, mask = self.features(inputs, training)
+        if self.spec_augment:
+            features = self.augmentation(features, mask=mask, training=training)
         x = self.projection(features)
         for lstm, dropout in zip(self.recurrent, self.dropouts, strict=True):
             x = dropout(lstm(x, mask=mask, training=training), training=training)
@@ -131,4 +138,5 @@ class SlotFiller(SpeechTask):
             "lstm_dim": self.lstm_dim,
             "num_layers": self.num_layers,
             "dropout": self.dropout,
+            "spec_augment": self.spec_augment,
         }
