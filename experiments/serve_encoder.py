@@ -8,6 +8,7 @@ Prints the shape of the frame embeddings and where the most significant frames a
 import argparse
 import json
 import os
+import re
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -18,7 +19,7 @@ FRAMES_PER_SECOND = 50
 
 
 def read_wav(path):
-    """Read a WAV file of 16-bit mono PCM at 16 kHz.
+    """Read a WAV file of 16-bit PCM at 16 kHz; channels are averaged.
 
     Args:
         path: str.
@@ -27,12 +28,31 @@ def read_wav(path):
         `[samples]` float32 tensor.
 
     Raises:
-        SystemExit: naming the file, if its rate is another.
+        SystemExit: naming the file, if it cannot be read or its rate is another.
     """
-    samples, rate = tf.audio.decode_wav(tf.io.read_file(path), desired_channels=1)
+    try:
+        samples, rate = tf.audio.decode_wav(tf.io.read_file(path))
+    except tf.errors.OpError as error:
+        raise SystemExit(f"{path}: {reason(error)}") from error
+    except UnicodeDecodeError as error:
+        # TensorFlow's message quotes the first bytes as if they were text.
+        raise SystemExit(f"{path}: no WAV file.") from error
     if rate != SAMPLE_RATE:
         raise SystemExit(f"{path}: {rate} Hz; resample the file to {SAMPLE_RATE} Hz.")
-    return samples[:, 0]
+    return tf.reduce_mean(samples, axis=1)
+
+
+def reason(error):
+    """Why an exported model refuses its input.
+
+    Args:
+        error: `tf.errors.OpError`.
+
+    Returns:
+        str, without names of nodes and operations.
+    """
+    told = re.search(r"assertion failed: \[(.*)\]", error.message)
+    return told[1] if told else error.message.split("}} ")[-1].split(" [Op:")[0]
 
 
 def describe(folder, path, top=5):
@@ -64,6 +84,6 @@ if __name__ == "__main__":
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("saved_model", help="folder that export_saved_model wrote")
-    parser.add_argument("wav", help="16 kHz mono WAV file")
+    parser.add_argument("wav", help="WAV file of 16-bit PCM at 16 kHz")
     arguments = parser.parse_args()
     print(json.dumps(describe(arguments.saved_model, arguments.wav)))

@@ -9,7 +9,7 @@ import tempfile
 import keras
 import tensorflow as tf
 
-from pad_keras.export.encoder import encode_function, encoder_signatures
+from pad_keras.export.encoder import encode_function, encoder_signatures, of_dict
 from pad_keras.export.heads import label_signature, task_signature
 from pad_keras.export.wav import from_wav
 from pad_keras.folders import replaced_folder
@@ -17,10 +17,10 @@ from pad_keras.models import SlotFiller, UtteranceClassifier, Wav2Vec2Backbone
 
 
 def export_saved_model(model, path, overwrite=False):
-    """Write a model as a SavedModel that takes raw audio of any length.
+    r"""Write a model as a SavedModel that takes raw audio of any length.
 
-    Every signature but `serve_wav` and `labels` takes `waveform` `[batch, samples]` float32 at
-    16 kHz and `num_samples` `[batch]` int32, the lengths without padding.
+    Signatures; the first two take `waveform` `[batch, samples]` float32 at 16 kHz and `num_samples`
+    `[batch]` int32, the lengths without padding:
 
     - `serving_default` of an encoder: `sequence_output` `[batch, frames, dim]`, `significance`
       and `mask` `[batch, frames]`. Of an `UtteranceClassifier`, for each group of labels, the
@@ -28,15 +28,18 @@ def export_saved_model(model, path, overwrite=False):
       `[batch, labels]`. Of a `SlotFiller`, `[batch]` strings `words` (what was said), `slots`
       (`artist: ADELE; playlist: LIST`) and `text` (words with markers), and `confidence`, the
       mean probability of each frame's best token.
-    - `serve_wav`: the same of `contents` `[batch]` string, the bytes of WAV files (16-bit PCM at
-      16 kHz; channels are averaged).
     - `embed`: `embeddings` `[batch, frames, dim]`, `significance` and `mask`.
+    - `serve_wav` and `embed_wav`: the same of `contents` `[batch]` string, the bytes of WAV files
+      (PCM or float at one of `pad_keras.export.resample.RATES`; channels are averaged).
     - `labels` of an `UtteranceClassifier`, without input: the names of each group's labels.
 
     An utterance gives the same alone and in a padded batch. Input that cannot be served (too
     short, NaN, no audio, lengths that do not fit) raises `tf.errors.InvalidArgumentError`, and
     the next call works. Weights trained on JAX or torch are exported by a process of their own
     that runs TensorFlow.
+
+    All but `labels` are also functions of the loaded object, of one argument, so that
+    `keras.layers.TFSMLayer` takes them: a dict of `waveform` and `num_samples`, or `contents`.
 
     Args:
         model: `Wav2Vec2Backbone`, `UtteranceClassifier` or `SlotFiller`.
@@ -57,6 +60,21 @@ def export_saved_model(model, path, overwrite=False):
     pad_keras.export_saved_model(classifier, "saved_models/intents")
     serve = tf.saved_model.load("saved_models/intents").signatures["serve_wav"]
     serve(contents=tf.constant([open("speech.wav", "rb").read()]))["action"]
+
+    layer = keras.layers.TFSMLayer("saved_models/intents", call_endpoint="serving_default")
+    layer({"waveform": waveform, "num_samples": num_samples})["action"]
+    ```
+
+    From the command line; NumPy's strings lose zeros at their end, which a byte behind the WAV
+    file prevents:
+
+    ```sh
+    saved_model_cli show --dir saved_models/intents --all
+    saved_model_cli run --dir saved_models/intents --tag_set serve \
+        --signature_def serving_default --inputs "waveform=waveform.npy;num_samples=lengths.npy"
+    python -c "import numpy; numpy.save('wav', [open('speech.wav', 'rb').read() + b'.'])"
+    saved_model_cli run --dir saved_models/intents --tag_set serve \
+        --signature_def serve_wav --inputs contents=wav.npy
     ```
     """
     path = pathlib.Path(path)
@@ -82,13 +100,17 @@ def _write(model, folder):
     # The bare variables: with the model itself, Keras' own functions would be saved too.
     module.weights = [variable.value for variable in model.weights]
     is_encoder = isinstance(model, Wav2Vec2Backbone)
-    module.encode = encode_function(model if is_encoder else model.backbone)
-    signatures = encoder_signatures(module.encode)
+    encode = encode_function(model if is_encoder else model.backbone)
+    signatures = encoder_signatures(encode)
     if not is_encoder:
-        signatures["serving_default"] = task_signature(model, module.encode)
+        signatures["serving_default"] = task_signature(model, encode)
+    for name in ("serving_default", "embed"):
+        setattr(module, name, of_dict(signatures[name]))
+    for name, below in (("serve_wav", "serving_default"), ("embed_wav", "embed")):
+        signatures[name] = from_wav(signatures[below])
+        setattr(module, name, signatures[name])
     if isinstance(model, UtteranceClassifier):
         signatures["labels"] = label_signature(model)
-    signatures["serve_wav"] = from_wav(signatures["serving_default"])
     tf.saved_model.save(module, str(folder), signatures=signatures)
 
 

@@ -2,6 +2,9 @@
 
 import tensorflow as tf
 
+from pad_keras.export.checks import require
+from pad_keras.models.wav2vec2.convolutions import receptive_field
+
 
 def encode_function(backbone):
     """Function of `(waveform, num_samples)` that checks its input and runs an encoder.
@@ -12,7 +15,7 @@ def encode_function(backbone):
     Returns:
         `tf.function` that returns the backbone's outputs as a dict, floats in float32.
     """
-    least = least_samples(backbone)
+    least = receptive_field(backbone.conv_kernels, backbone.conv_strides)
 
     @tf.function(
         input_signature=[
@@ -22,7 +25,7 @@ def encode_function(backbone):
         autograph=False,
     )
     def encode(waveform, num_samples):
-        with tf.control_dependencies(_checks(waveform, num_samples, least)):
+        with tf.control_dependencies([_check(waveform, num_samples, least)]):
             is_real = tf.sequence_mask(num_samples, tf.shape(waveform)[1])
         # What lies in the padding, NaN or speech, must not matter.
         waveform = tf.where(is_real, waveform, 0.0)
@@ -62,24 +65,26 @@ def encoder_signatures(encode):
     return {"serving_default": serve, "embed": embed}
 
 
-def least_samples(backbone):
-    """Samples that the first frame of an encoder looks at.
+def of_dict(serve):
+    """A function of one dict: what `keras.layers.TFSMLayer` can call.
 
     Args:
-        backbone: `Wav2Vec2Backbone`.
+        serve: `tf.function` of `(waveform, num_samples)`.
 
     Returns:
-        int.
+        `tf.function` of a dict of `waveform` and `num_samples`.
     """
-    samples = 1
-    pairs = zip(backbone.conv_kernels, backbone.conv_strides, strict=True)
-    for kernel, stride in reversed(list(pairs)):
-        samples = (samples - 1) * stride + kernel
-    return samples
+    specs = {spec.name: spec for spec in serve.input_signature}
+
+    @tf.function(input_signature=[specs], autograph=False)
+    def serve_dict(inputs):
+        return serve(**inputs)
+
+    return serve_dict
 
 
-def _checks(waveform, num_samples, least):
-    """Assertions on the input, as operations."""
+def _check(waveform, num_samples, least):
+    """Operation that fails if the input cannot be served."""
     batch, width = tf.shape(waveform)[0], tf.shape(waveform)[1]
     # Compared with the smaller of the two: broadcasting must not fail before the check does.
     fits = tf.equal(batch, tf.size(num_samples))
@@ -87,20 +92,28 @@ def _checks(waveform, num_samples, least):
     numbers = tf.cond(
         fits, lambda: tf.where(is_real, waveform, 0.0), lambda: tf.zeros_like(waveform)
     )
-    return [
-        tf.debugging.Assert(batch > 0, ["The batch is empty."]),
-        tf.debugging.Assert(
-            fits, ["num_samples must hold one length an utterance, got", tf.shape(num_samples)]
+    return require(
+        (batch > 0, "The batch is empty."),
+        (
+            fits,
+            tf.strings.format(
+                "num_samples must hold one length an utterance, got {} for {} utterances.",
+                (tf.size(num_samples), batch),
+            ),
         ),
-        tf.debugging.Assert(
+        (
             tf.reduce_all(num_samples >= least),
-            [f"Too short: an utterance needs {least} samples, got num_samples", num_samples],
+            tf.strings.format(
+                f"Too short: an utterance needs {least} samples, got num_samples {{}}.",
+                num_samples,
+            ),
         ),
-        tf.debugging.Assert(
+        (
             tf.reduce_all(num_samples <= width),
-            ["num_samples is greater than the waveform's width", width, ", got", num_samples],
+            tf.strings.format(
+                "num_samples is greater than the width of the waveform, {}: got {}.",
+                (width, num_samples),
+            ),
         ),
-        tf.debugging.Assert(
-            tf.reduce_all(tf.math.is_finite(numbers)), ["The waveform holds NaN or infinity."]
-        ),
-    ]
+        (tf.reduce_all(tf.math.is_finite(numbers)), "The waveform holds NaN or infinity."),
+    )

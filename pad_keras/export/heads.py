@@ -9,6 +9,7 @@ from pad_keras.models import UtteranceClassifier
 
 # Around a slot, for as long as the list is being made; no text holds them.
 _OPEN, _CLOSE = "\x01", "\x02"
+_NAME = f"[^ {_OPEN}{_CLOSE}]+"
 
 
 def task_signature(model, encode):
@@ -87,19 +88,20 @@ def slot_list(text, slots):
         slots: sequence of slot names.
 
     Returns:
-        `[batch]` string, such as `"artist: ADELE; playlist: LIST"`; as
-        `pad_keras.metrics.slot_spans` finds them.
+        `[batch]` string, such as `"artist: ADELE; playlist: LIST"`, of the slots that
+        `pad_keras.metrics.slot_spans` finds. Markers inside a value are deleted, as
+        `pad_keras.metrics.slot_value_edits` does; a value of nothing else is left out.
     """
     text = tf.strings.regex_replace(text, " +", " ")
-    for slot in slots:
-        name = re.escape(slot)
-        text = tf.strings.regex_replace(
-            text, rf"B-{name} (.+?) E-{name}\S*", rf"{_OPEN}{slot}: \1{_CLOSE}"
-        )
-    text = tf.strings.regex_replace(text, MARKERS, "")
+    # RE2 has no back references, so that all slots are spelled out.
+    spans = "|".join(rf"B-{name} .+? E-{name}" for name in map(re.escape, slots))
+    text = tf.strings.regex_replace(text, f"({spans})", rf"{_OPEN}\1{_CLOSE}")
+    text = tf.strings.regex_replace(
+        text, rf"{_OPEN}B-(\S+) ([^{_CLOSE}]*) E-{_NAME}{_CLOSE}", rf"{_OPEN}\1: \2{_CLOSE}"
+    )
+    text = tf.strings.regex_replace(text, f"B-{_NAME} ?| ?E-{_NAME}", "")
+    text = tf.strings.regex_replace(text, f"{_OPEN}{_NAME}: *{_CLOSE}", "")
     # An empty slot behind the last one takes the words behind it away.
     text = tf.strings.join([text, _OPEN + _CLOSE])
-    listed = tf.strings.regex_replace(
-        text, f"[^{_OPEN}{_CLOSE}]*{_OPEN}([^{_CLOSE}]*){_CLOSE}", r"\1; "
-    )
+    listed = tf.strings.regex_replace(text, f"[^{_OPEN}]*{_OPEN}([^{_CLOSE}]*){_CLOSE}", r"\1; ")
     return tf.strings.regex_replace(listed, "(; )?; $", "")

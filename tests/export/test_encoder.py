@@ -1,3 +1,4 @@
+import pathlib
 import subprocess
 import sys
 
@@ -7,13 +8,13 @@ import pytest
 import tensorflow as tf
 
 from pad_keras import export_saved_model
-from pad_keras.export.encoder import least_samples
 from pad_keras.models import Wav2Vec2Backbone
+from tests.backend import BACKEND
 
 SMALL = {"num_layers": 2, "conv_filters": (16,) * 7, "hidden_dim": 32, "num_heads": 2}
 LOAD_ALONE = """
 import sys
-sys.modules["pad_keras"] = None
+sys.modules["pad_keras"] = sys.modules["keras"] = None
 import numpy as np, tensorflow as tf
 serve = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
 outputs = serve(waveform=tf.ones((1, 1600)), num_samples=tf.constant([1600]))
@@ -89,9 +90,11 @@ def test_padding_may_hold_anything(signatures):
     [
         (lambda w, n: (w, [399, 4000]), "Too short"),
         (lambda w, n: (w, [0, 4000]), "Too short"),
-        (lambda w, n: (w, [4001, 4000]), "greater than the waveform"),
+        (lambda w, n: (w, [4001, 4000]), "greater than the width"),
         (lambda w, n: (w, [4000]), "one length an utterance"),
         (lambda w, n: (w * np.nan, n), "NaN or infinity"),
+        (lambda w, n: (w * np.inf, n), "NaN or infinity"),
+        (lambda w, n: (w[:, :0], n), "greater than the width"),
         (lambda w, n: (w[:0], n[:0]), "batch is empty"),
     ],
 )
@@ -123,5 +126,48 @@ def test_refuses_other_models(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_the_first_frame_looks_at_400_samples(backbone):
-    assert least_samples(backbone) == 400
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TFSMLayer is of Keras on TensorFlow")
+def test_is_a_layer_of_keras(folder, signatures):
+    waveform, lengths = waveforms(4000, 2000)
+    inputs = {
+        "waveform": keras.Input((None,), name="waveform"),
+        "num_samples": keras.Input((), dtype="int32", name="num_samples"),
+    }
+    layer = keras.layers.TFSMLayer(folder, call_endpoint="serving_default")
+    model = keras.Model(inputs, layer(inputs))
+    predicted = model.predict({"waveform": waveform, "num_samples": lengths}, verbose=0)
+    served = call(signatures["serving_default"], waveform, lengths)
+    assert predicted.keys() == served.keys()
+    np.testing.assert_allclose(predicted["significance"], served["significance"], atol=1e-6)
+
+
+def saved_model_cli(*arguments):
+    """Run TensorFlow's tool of that name, which is installed beside Python."""
+    tool = pathlib.Path(sys.executable).with_name("saved_model_cli")
+    told = subprocess.run([tool, *map(str, arguments)], capture_output=True, text=True)
+    assert not told.returncode, told.stderr[-2000:]
+    return told.stdout
+
+
+def test_runs_from_the_command_line(folder, signatures, tmp_path):
+    waveform, lengths = waveforms(4000, 2000)
+    for name, array in (("waveform", waveform), ("num_samples", lengths)):
+        np.save(tmp_path / f"{name}.npy", array)
+    files = f"waveform={tmp_path}/waveform.npy;num_samples={tmp_path}/num_samples.npy"
+    where = ("--dir", folder, "--tag_set", "serve", "--signature_def", "serving_default")
+    saved_model_cli("run", *where, "--inputs", files, "--outdir", tmp_path)
+    served = call(signatures["serving_default"], waveform, lengths)
+    for name, array in served.items():
+        np.testing.assert_allclose(np.load(tmp_path / f"{name}.npy"), array, atol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "float16"])
+def test_outputs_are_float32_whatever_the_model_computes_in(policy, tmp_path):
+    keras.config.set_dtype_policy(policy)
+    half = Wav2Vec2Backbone.from_preset("mini", intermediate_dim=64, **SMALL)
+    signatures = tf.saved_model.load(str(export_saved_model(half, tmp_path / "half"))).signatures
+    # Silence, whose variance is 0.
+    served = call(signatures["embed"], np.zeros((1, 1600), "float32"), [1600])
+    assert served["embeddings"].dtype == served["significance"].dtype == np.float32
+    assert np.isfinite(served["embeddings"]).all()
+    np.testing.assert_allclose(served["significance"].sum(), 1, atol=1e-3)

@@ -1,38 +1,32 @@
-import io
+import re
 import subprocess
 import sys
 
 import keras
 import numpy as np
 import pytest
-import soundfile
 import tensorflow as tf
 from keras import ops
 
 from pad_keras import export_saved_model
 from pad_keras.export.heads import slot_list
 from pad_keras.metrics import slot_spans
-from pad_keras.models import SlotFiller, UtteranceClassifier
-from tests.backend import numpy_of
-from tests.export.test_encoder import call, waveforms
+from pad_keras.models import SlotFiller, SlotVocabulary, UtteranceClassifier
+from tests.backend import BACKEND, numpy_of
+from tests.export.test_encoder import call, saved_model_cli, waveforms
+from tests.export.test_wav import wav
 from tests.small import speech_student
 
 LABELS = {"action": ("on", "off"), "object": ("light", "heat", "music")}
 ASK_ALONE = """
 import sys
-sys.modules["pad_keras"] = None
+sys.modules["pad_keras"] = sys.modules["keras"] = None
 import tensorflow as tf
 serve = tf.saved_model.load(sys.argv[1]).signatures["serve_wav"]
 outputs = serve(contents=tf.constant([open(sys.argv[2], "rb").read()]))
 assert "tensorflow_io" not in sys.modules
 print(*[value.numpy()[0].decode() for value in outputs.values() if value.dtype == tf.string])
 """
-
-
-def wav(samples, rate=16_000, **kwargs):
-    buffer = io.BytesIO()
-    soundfile.write(buffer, samples, rate, format="WAV", subtype="PCM_16", **kwargs)
-    return buffer.getvalue()
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +97,7 @@ def test_slots_are_those_that_the_model_writes(filler, slots):
         "B-artist ADELE E-city",
         "B-artist ADELE",
         "E-artist B-artist X E-artist",
+        "B-artist X E-artistB-city ROME E-city",
     ],
 )
 def test_the_list_of_slots_is_that_of_the_metric(text):
@@ -111,27 +106,46 @@ def test_the_list_of_slots_is_that_of_the_metric(text):
     assert found == expected
 
 
+def test_the_list_of_slots_is_clean_whatever_was_written():
+    vocabulary = SlotVocabulary(["artist", "city", "city_name"])
+    generator = np.random.default_rng(7)
+    # Unknown, space, two letters, and markers in any order.
+    tokens = [2, 3, 4, 5, *range(len(vocabulary) - 6, len(vocabulary))]
+    texts = [vocabulary.decode(generator.choice(tokens, size=20)) for _ in range(300)]
+
+    def clean(value):
+        return re.sub(r"B-\S+ ?| ?E-\S+", "", f" {value}")[1:]
+
+    slots = [[(kind, clean(value)) for kind, value in slot_spans(text)] for text in texts]
+    expected = ["; ".join(f"{k}: {v}" for k, v in found if v.strip()) for found in slots]
+    assert sum(map(bool, expected)) > 50
+    found = slot_list(tf.constant(texts), vocabulary.slots).numpy()
+    assert [text.decode() for text in found] == expected
+
+
 def test_wav_bytes_are_served_as_waveforms(intents):
     signatures = tf.saved_model.load(str(intents)).signatures
     waveform, lengths = waveforms(9000, 5000)
-    files = [wav(row[:length]) for row, length in zip(waveform, lengths, strict=True)]
-    stereo = wav(np.stack([waveform[0], waveform[0]], axis=1))
-    served = signatures["serve_wav"](contents=tf.constant([*files, stereo]))
-    expected = call(signatures["serving_default"], waveform, lengths)
-    for name in ("action_probabilities", "object_probabilities"):
-        np.testing.assert_allclose(served[name][:2], expected[name], atol=1e-3)
-        np.testing.assert_allclose(served[name][2], expected[name][0], atol=1e-3)
+    rows = zip(waveform, lengths, strict=True)
+    contents = tf.constant([wav(row[:length], subtype="FLOAT") for row, length in rows])
+    for of_bytes, of_waveforms in (("serve_wav", "serving_default"), ("embed_wav", "embed")):
+        served = signatures[of_bytes](contents=contents)
+        expected = call(signatures[of_waveforms], waveform, lengths)
+        assert served.keys() == expected.keys()
+        for name, value in served.items():
+            np.testing.assert_array_equal(value, expected[name])
 
 
 @pytest.mark.parametrize(
     ("contents", "message"),
     [
-        (b"", "empty or cut short"),
-        (b"no audio at all, but bytes" * 9, "WAV|Header|header"),
-        (wav(np.zeros(8000), rate=8000), "rate must be"),
+        (b"", "empty"),
+        (b"no audio at all, but bytes" * 9, "no WAV file"),
+        (wav(np.zeros(8000), 9_600), "9600 Hz"),
         (wav(np.zeros(100)), "Too short"),
+        (wav(np.full(4000, np.nan), subtype="FLOAT"), "NaN or infinity"),
     ],
-    ids=["empty", "not audio", "another rate", "too short"],
+    ids=["empty", "not audio", "another rate", "too short", "NaN"],
 )
 def test_broken_wav_is_refused_and_the_next_call_works(intents, contents, message):
     serve = tf.saved_model.load(str(intents)).signatures["serve_wav"]
@@ -148,3 +162,21 @@ def test_tensorflow_alone_serves_a_file(intents, tmp_path):
     action, thing = sorted(told.stdout.split(), key=lambda word: word not in LABELS["action"])
     assert action in LABELS["action"]
     assert thing in LABELS["object"]
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TFSMLayer is of Keras on TensorFlow")
+def test_is_a_layer_of_keras_that_takes_files(intents):
+    contents = tf.constant([wav(waveforms(8000)[0][0])])
+    layer = keras.layers.TFSMLayer(intents, call_endpoint="serve_wav")
+    serve = tf.saved_model.load(str(intents)).signatures["serve_wav"]
+    assert layer(contents)["action"] == serve(contents=contents)["action"]
+
+
+def test_wav_bytes_are_served_from_the_command_line(slots, tmp_path):
+    # The file ends in zeros.
+    contents = wav(waveforms(8000, 9000)[0][0])
+    np.save(tmp_path / "wav.npy", [contents + b"."])
+    where = ("--dir", slots, "--tag_set", "serve", "--signature_def", "serve_wav")
+    told = saved_model_cli("run", *where, "--inputs", f"contents={tmp_path}/wav.npy")
+    serve = tf.saved_model.load(str(slots)).signatures["serve_wav"]
+    assert str(serve(contents=tf.constant([contents]))["text"].numpy()) in told
