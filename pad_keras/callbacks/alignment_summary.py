@@ -1,13 +1,12 @@
 """TensorBoard pictures of what the alignment does, and the audio beside them."""
 
-import io
-
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from pad_keras.callbacks.alignments import alignments
+from pad_keras.callbacks.figures import figure_array, new_figure
 from pad_keras.metrics.alignment import FRAME_HOP, FRAME_LENGTH
 
 _SAMPLE_RATE = 16_000
@@ -135,23 +134,12 @@ def draw_alignment(waveform, alignment, unit_names, words=(), size=(12, 7)):
     Raises:
         ImportError: if matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise ImportError(
-            "Pictures of alignments need matplotlib: pip install pad-keras[experiments]"
-        ) from error
-    figure = Figure(figsize=size, dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(size)
     top, below = figure.subplots(2, 1, sharex=True, height_ratios=(2, 3))
     _draw_speech(top, waveform, alignment, words)
     image = _draw_similarity(below, alignment, unit_names)
     figure.colorbar(image, ax=below, label="cosine", pad=0.01)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="rgba")
-    width, height = (int(round(inches * 100)) for inches in size)
-    return np.frombuffer(buffer.getvalue(), "uint8").reshape(height, width, 4)
+    return figure_array(figure)
 
 
 def _frame_centres(frames):

@@ -19,10 +19,10 @@ _TORCH = "torch_generator_"
 class TrainingState(keras.callbacks.Callback):
     """Saves, after an epoch, everything that training changes, in one file and atomically.
 
-    That is the model's variables (but the frozen teacher's), the states of random generators, the
-    optimizer's variables, the epoch, the history of logs and the states of other callbacks. Keras'
-    `BackupAndRestore` writes weights and epoch one after the other and leaves out the random
-    states, so a resumed run there is another run.
+    That is the model's variables (but a teacher's and a frozen encoder's), the states of random
+    generators, the optimizer's variables, the epoch, the history of logs and the states of other
+    callbacks. Keras' `BackupAndRestore` writes weights and epoch one after the other and leaves out
+    the random states, so a resumed run there is another run.
 
     Put it last in the list of callbacks.
 
@@ -84,7 +84,7 @@ class TrainingState(keras.callbacks.Callback):
         """
         sync_state(model)
         arrays = {
-            name: _storable(ops.convert_to_numpy(variable))
+            name: storable(ops.convert_to_numpy(variable))
             for name, variable in _variables(model).items()
         }
         arrays |= _torch_generators()
@@ -163,8 +163,7 @@ class TrainingState(keras.callbacks.Callback):
 
 def _variables(model):
     """Variables that training changes, by a name that is the same in every process."""
-    teacher = getattr(model, "teacher", None)
-    frozen = {id(variable) for variable in teacher.variables} if teacher is not None else set()
+    frozen = {id(variable) for part in _frozen_parts(model) for variable in part.variables}
     kept = [v for v in model.variables if id(v) not in frozen]
     named = {}
     for group, variables in (("model", kept), ("optimizer", model.optimizer.variables)):
@@ -172,6 +171,15 @@ def _variables(model):
             # Paths hold numbers that Keras counts up in a process; order and shape do not.
             named[f"{group}_{index:04d}"] = variable
     return named
+
+
+def _frozen_parts(model):
+    """Models inside of a model that its training does not change."""
+    teacher, backbone = (getattr(model, name, None) for name in ("teacher", "backbone"))
+    parts = [] if teacher is None else [teacher]
+    if backbone is not None and not backbone.trainable:
+        parts.append(backbone)
+    return parts
 
 
 def _torch_generators():
@@ -196,6 +204,13 @@ def _set_torch_generators(states):
         torch.cuda.set_rng_state(state, device)
 
 
-def _storable(array):
-    """NumPy's file format knows no bfloat16; float32 holds its values exactly."""
+def storable(array):
+    """An array as NumPy's file format can hold it: it knows no bfloat16.
+
+    Args:
+        array: array.
+
+    Returns:
+        The array; in place of bfloat16 float32, which holds its values exactly.
+    """
     return array.astype("float32") if array.dtype.name == "bfloat16" else array

@@ -4,8 +4,11 @@ from pad_keras.data.audio import SAMPLE_RATE, decode_audio, tensorflow_io_works
 from pad_keras.data.audio_snips import audio_snips
 from pad_keras.data.batch_plan import BatchPlan
 from pad_keras.data.decodable import decodable
+from pad_keras.data.few_shot import few_shot
+from pad_keras.data.fingerprints import StaleCacheError
 from pad_keras.data.fluent_speech_commands import fluent_speech_commands
-from pad_keras.data.iemocap import iemocap, iemocap_fold
+from pad_keras.data.hidden_states import HiddenStateCache, bytes_needed
+from pad_keras.data.iemocap import EMOTIONS, iemocap, iemocap_fold
 from pad_keras.data.labels import label_ids, label_names, slot_targets
 from pad_keras.data.librispeech import librispeech
 from pad_keras.data.pipeline import (
@@ -16,7 +19,7 @@ from pad_keras.data.pipeline import (
     within_seconds,
 )
 from pad_keras.data.problems import BadInputError, bad_input_explained
-from pad_keras.data.teacher_cache import StaleCacheError, TeacherCache
+from pad_keras.data.teacher_cache import TeacherCache
 from pad_keras.data.text import TextTokenizer
 from pad_keras.data.utterance import (
     Utterance,
@@ -28,6 +31,8 @@ from pad_keras.data.utterance import (
 __all__ = [
     "BadInputError",
     "BatchPlan",
+    "EMOTIONS",
+    "HiddenStateCache",
     "SAMPLE_RATE",
     "StaleCacheError",
     "TeacherCache",
@@ -38,9 +43,11 @@ __all__ = [
     "bad_input_explained",
     "batch_order",
     "batches_per_epoch",
+    "bytes_needed",
     "check_disjoint_speakers",
     "decodable",
     "decode_audio",
+    "few_shot",
     "fluent_speech_commands",
     "iemocap",
     "iemocap_fold",

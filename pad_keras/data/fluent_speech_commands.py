@@ -15,7 +15,8 @@ def fluent_speech_commands(root, split="train", *, on_error="raise"):
     """Read an official split of Fluent Speech Commands, or of a corpus in its layout.
 
     The layout is `data/{train,valid,test}_data.csv` with the columns path (relative to `root`),
-    speakerId, transcription, action, object and location.
+    speakerId, transcription, action, object and location. A column `part`, which the original does
+    not have, tells apart parts of a split.
 
     Args:
         root: path of the folder that holds `data` and `wavs`.
@@ -63,7 +64,10 @@ def fluent_speech_commands(root, split="train", *, on_error="raise"):
             labels = {group: row[group].strip() for group in INTENT_GROUPS}
             audio = str(root / row["path"])
             text = row["transcription"].strip()
-            drafts.append(Utterance(row["path"], audio, row["speakerId"], None, text, labels))
+            part = (row.get("part") or "").strip()
+            drafts.append(
+                Utterance(row["path"], audio, row["speakerId"], None, text, labels, part=part)
+            )
     utterances = with_durations(drafts, problems)
     problems.report()
     return utterances

@@ -5,9 +5,9 @@ import logging
 import numpy as np
 import tensorflow as tf
 
-from pad_keras.data.audio import SAMPLE_RATE, decode_audio, diagnose
 from pad_keras.data.batch_plan import BatchPlan
 from pad_keras.data.problems import Problems
+from pad_keras.data.sources import AudioSource, StateSource
 
 _END = -1
 
@@ -18,6 +18,7 @@ def pipeline(
     *,
     text=None,
     targets=None,
+    states=None,
     shuffle=False,
     repeat=False,
     seed=0,
@@ -27,7 +28,7 @@ def pipeline(
     augment=None,
     on_error="raise",
 ):
-    """Batches of waveforms, with text or the teacher's units of text beside.
+    """Batches of waveforms or of their hidden states, with text or the teacher's units beside.
 
     Utterances of like length share a batch, and batches are padded up to one of `buckets`
     lengths, so that little is padding and a compiler meets few shapes (see `BatchPlan`). Files
@@ -40,19 +41,24 @@ def pipeline(
         text: a `TextTokenizer` or a `TeacherCache`; `None` for waveforms alone.
         targets: dict of arrays with a row an utterance, such as `label_ids` and `slot_targets`
             give; `None` for inputs alone.
+        states: a `HiddenStateCache`, to read a frozen encoder's states in place of the audio. The
+            batches hold the same utterances in the same order.
         shuffle: bool, other batches each epoch; the remainder is left out.
         repeat: bool, an endless stream of epochs (then give `fit` its `steps_per_epoch`).
         seed: int, of the shuffling.
         start_batch: int, the batch of the stream to start at. Those before it are not read.
         buckets: int, number of padded lengths.
         max_seconds: float, leave out longer utterances (their number is logged).
-        augment: function of a waveform `[samples]` that returns one, in TensorFlow operations.
-        on_error: `"raise"` names a file that cannot be decoded; `"skip"` leaves it out and warns
+        augment: function of a waveform `[samples]` that returns one, in TensorFlow operations;
+            not with `states`.
+        on_error: `"raise"` names a file that cannot be read; `"skip"` leaves it out and warns
             with the count and the list when the data end.
 
     Returns:
         `tf.data.Dataset` of dicts
         - `speech`: `waveform` `[batch, samples]` float32, `padding_mask` `[batch, samples]` bool;
+          with `states`, `hidden_states` `[batch, layers + 1, frames, dim]` float32 and `mask`
+          `[batch, frames]` bool;
         - `text` (with a `TextTokenizer`): `token_ids`, `segment_ids`, `padding_mask`
           `[batch, tokens]`;
         - `text_units` (with a `TeacherCache`): `embeddings` `[batch, units, dim]`,
@@ -61,9 +67,10 @@ def pipeline(
         or, with `targets`, of pairs of such a dict and the batch's rows of the targets.
 
     Raises:
-        ValueError: if a target has another number of rows, if nothing is left to read, or if an
-            argument is out of range.
-        tf.errors.InvalidArgumentError: while iterating, naming a file that cannot be decoded.
+        ValueError: if a target has another number of rows, if nothing is left to read, if an
+            argument is out of range, or if both `states` and `augment` are given.
+        StaleCacheError: if `text` or `states` lacks an utterance.
+        tf.errors.InvalidArgumentError: while iterating, naming a file that cannot be read.
 
     Example:
 
@@ -72,18 +79,23 @@ def pipeline(
     distiller.fit(train, steps_per_epoch=batches_per_epoch(utterances, 8))
     ```
     """
+    if states is not None and augment is not None:
+        raise ValueError(
+            "`augment` works on waveforms, and `states` are read in their place; leave out one."
+        )
     targets = _rows(targets, utterances, max_seconds)
     utterances = within_seconds(utterances, max_seconds)
     if text is not None:
         text.check(utterances)
+    source = AudioSource(utterances, augment) if states is None else StateSource(utterances, states)
     plan = BatchPlan([u.seconds for u in utterances], batch_size, shuffle=shuffle, seed=seed)
-    problems = Problems(on_error, "audio")
+    problems = Problems(on_error, source.name)
     stream = _numbered_positions(plan, repeat, start_batch)
-    loaded = _load(stream, utterances, augment)
-    checked = _name_missing(loaded, plan, utterances, problems, start_batch)
-    measured = checked.map(lambda position, waveform: (position, tf.size(waveform), waveform))
-    batches = measured.padded_batch(batch_size, ([], [], [None]), drop_remainder=shuffle or repeat)
-    batches = batches.map(_assemble(utterances, plan.boundaries(buckets), text, targets))
+    checked = _name_missing(_load(stream, source), plan, source, problems, start_batch)
+    measured = checked.map(lambda position, item: (position, source.length(item), item))
+    shapes = ([], [], source.shape)
+    batches = measured.padded_batch(batch_size, shapes, drop_remainder=shuffle or repeat)
+    batches = batches.map(_assemble(utterances, source, plan.boundaries(buckets), text, targets))
     if not repeat and on_error == "raise":
         # So that Keras knows where an epoch ends, and does not warn that the data ran out.
         left = plan.batches_per_epoch - start_batch % plan.batches_per_epoch
@@ -187,30 +199,28 @@ def _numbered_positions(plan, repeat, start_batch):
     return stream.enumerate(first_epoch * plan.utterances_per_epoch + skipped)
 
 
-def _load(stream, utterances, augment):
-    """Decode; elements that fail are missing from the result."""
-    paths = tf.constant([utterance.audio for utterance in utterances])
+def _load(stream, source):
+    """Read; elements that fail are missing from the result."""
 
     def load(number, position):
-        def waveform():
-            decoded = decode_audio(tf.io.read_file(paths[position]))
-            return decoded if augment is None else augment(decoded)
-
         # tf.cond, not a filter: the end marker must arrive where the gaps are noticed.
-        is_end = tf.equal(position, _END)
-        return number, position, tf.cond(is_end, lambda: tf.zeros((0,)), waveform)
+        item = tf.cond(
+            tf.equal(position, _END),
+            lambda: tf.zeros([size or 0 for size in source.shape], source.dtype),
+            lambda: source.read(position),
+        )
+        return number, position, item
 
     return stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).ignore_errors()
 
 
-def _name_missing(loaded, plan, utterances, problems, start_batch):
+def _name_missing(loaded, plan, source, problems, start_batch):
     """Notice gaps in the running numbers; Python runs only where there is one."""
 
     def report(expected, number):
         for missing in range(int(expected), int(number)):
             epoch, rank = divmod(missing, plan.utterances_per_epoch)
-            path = utterances[plan.order(epoch)[rank]].audio
-            problems.add(path, diagnose(path) or "the audio could not be read or augmented")
+            problems.add(*source.diagnose(plan.order(epoch)[rank]))
         return np.int64(0)
 
     def report_end():
@@ -218,7 +228,7 @@ def _name_missing(loaded, plan, utterances, problems, start_batch):
         return np.int64(0)
 
     def check(expected, element):
-        number, position, waveform = element
+        number, position, item = element
         zero = tf.constant(0, tf.int64)
         noticed = tf.cond(
             number > expected,
@@ -232,12 +242,12 @@ def _name_missing(loaded, plan, utterances, problems, start_batch):
                 lambda: zero,
             )
         with tf.control_dependencies([ended]):
-            return number + 1, (tf.identity(position), waveform)
+            return number + 1, (tf.identity(position), item)
 
     epochs, batches = divmod(start_batch, plan.batches_per_epoch)
     first = epochs * plan.utterances_per_epoch + batches * plan.batch_size
     checked = loaded.scan(tf.constant(first, tf.int64), check)
-    return checked.filter(lambda position, waveform: tf.not_equal(position, _END))
+    return checked.filter(lambda position, item: tf.not_equal(position, _END))
 
 
 def _rows(targets, utterances, max_seconds):
@@ -256,23 +266,25 @@ def _rows(targets, utterances, max_seconds):
     return rows
 
 
-def _assemble(utterances, boundaries, text, targets):
-    """Function from (positions, lengths, waveforms) to the batch that a model takes."""
+def _assemble(utterances, source, boundaries, text, targets):
+    """Function from (positions, lengths, padded readings) to the batch that a model takes."""
     ids = tf.constant([utterance.id for utterance in utterances])
     transcripts = tf.constant([utterance.text or "" for utterance in utterances])
-    # A resampled file may come out a sample longer than its header promised.
-    limits = tf.constant(np.ceil(boundaries * SAMPLE_RATE).astype("int32") + 8)
+    seconds = tf.constant([utterance.seconds for utterance in utterances], tf.float64)
+    boundaries, limits = tf.constant(boundaries), tf.constant(source.limits(boundaries))
+    axis = 1 + source.shape.index(None)
 
-    def assemble(positions, lengths, waveforms):
+    def assemble(positions, lengths, items):
         longest = tf.reduce_max(lengths)
-        bucket = tf.minimum(tf.searchsorted(limits, [longest])[0], tf.size(limits) - 1)
+        # By duration, so that audio and states are padded alike; by length for what is longer.
+        promised = tf.searchsorted(boundaries, [tf.reduce_max(tf.gather(seconds, positions))])[0]
+        bucket = tf.maximum(promised, tf.searchsorted(limits, [longest])[0])
+        bucket = tf.minimum(bucket, tf.size(limits) - 1)
         width = tf.maximum(limits[bucket], longest)
-        batch = {
-            "speech": {
-                "waveform": tf.pad(waveforms, [[0, 0], [0, width - longest]]),
-                "padding_mask": tf.sequence_mask(lengths, width),
-            }
-        }
+        margins = tf.one_hot(axis, items.shape.rank, on_value=width - longest)
+        padded = tf.pad(items, tf.stack([tf.zeros_like(margins), margins], axis=1))
+        padded.set_shape(items.shape)
+        batch = {"speech": source.speech(padded, tf.sequence_mask(lengths, width))}
         if text is not None:
             batch[text.key] = text(tf.gather(ids, positions), tf.gather(transcripts, positions))
         if targets is None:

@@ -1,6 +1,5 @@
 """The teacher's units of a corpus, computed once and kept on disk."""
 
-import hashlib
 import json
 import logging
 import pathlib
@@ -11,16 +10,13 @@ import tensorflow as tf
 from keras import ops
 from keras.utils import Progbar
 
+from pad_keras.data.fingerprints import StaleCacheError, config_hash, text_hash, weights_hash
 from pad_keras.data.text import TextTokenizer, check_transcripts, piece_counts
 from pad_keras.folders import replaced_folder
 
 _META = "meta.json"
 _FORMAT = 1
 _BYTES_IN_MB = 1e6
-
-
-class StaleCacheError(ValueError):
-    """A cache was made by another teacher, of other texts, or in another format."""
 
 
 class TeacherCache:
@@ -129,7 +125,7 @@ class TeacherCache:
         texts = self.meta["texts"]
         for utterance in utterances:
             row = self._rows.get(utterance.id)
-            if row is None or texts[row] != _hash(utterance.text or ""):
+            if row is None or texts[row] != text_hash(utterance.text or ""):
                 raise StaleCacheError(
                     f"The teacher cache in {str(self.folder)!r} does not hold the utterance "
                     f"{utterance.id!r} with its present transcript."
@@ -197,25 +193,16 @@ def fingerprint(teacher, utterances, dtype="float16"):
     Returns:
         Dict of str.
     """
-    weights = hashlib.sha256()
-    for variable in teacher.variables:
-        weights.update(np.ascontiguousarray(ops.convert_to_numpy(variable)).tobytes())
-    config = teacher.get_config()
-    # Names that Keras numbers anew in every process say nothing of the teacher.
-    config = {key: config[key] for key in config if key not in ("name", "backbone", "dtype")}
     texts = "\n".join(f"{u.id}\t{u.text}" for u in sorted(utterances, key=lambda u: u.id))
     vocabulary = teacher.tokenizer.get_vocabulary() if teacher.tokenizer else []
     return {
-        "teacher (weights)": weights.hexdigest(),
-        "teacher (configuration)": _hash(json.dumps(config, sort_keys=True, default=str)),
-        "tokenizer": _hash("\n".join(vocabulary)),
-        "text": _hash(texts),
+        "teacher (weights)": weights_hash(teacher),
+        # The backbone's entry holds the names that Keras numbers anew in every process.
+        "teacher (configuration)": config_hash(teacher, leave_out=("backbone",)),
+        "tokenizer": text_hash("\n".join(vocabulary)),
+        "text": text_hash(texts),
         "format": f"{_FORMAT} {dtype}",
     }
-
-
-def _hash(text):
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _write(teacher, utterances, folder, batch_size, dtype):
@@ -249,6 +236,6 @@ def _write(teacher, utterances, folder, batch_size, dtype):
         "fingerprint": fingerprint(teacher, utterances, dtype),
         "arrays": sorted(arrays),
         "ids": [utterance.id for utterance in utterances],
-        "texts": [_hash(utterance.text) for utterance in utterances],
+        "texts": [text_hash(utterance.text) for utterance in utterances],
     }
     (folder / _META).write_text(json.dumps(meta))

@@ -31,6 +31,8 @@ class Utterance:
         text: str, transcript; `None` where there is none.
         labels: mapping of label group to label, for example `{"action": "activate"}`.
         words: tuple of `WordTime`, empty where the times are not known.
+        part: str, names the part of its split whose results are told apart, such as wordings that
+            training does not have; empty where there are no parts.
     """
 
     id: str
@@ -40,6 +42,7 @@ class Utterance:
     text: str | None = None
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
     words: tuple[WordTime, ...] = ()
+    part: str = ""
 
 
 def total_hours(utterances):

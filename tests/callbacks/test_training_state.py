@@ -4,7 +4,9 @@ import pytest
 from keras import ops
 
 from pad_keras.callbacks import BestStudent, TrainingState
+from pad_keras.models import UtteranceClassifier
 from tests.callbacks.runs import STEPS, new_distiller, train
+from tests.small import speech_student
 
 
 class Killed(Exception):
@@ -63,6 +65,37 @@ def test_the_checkpoint_holds_no_teacher(tmp_path):
     trained = distiller.student.count_params() + distiller.projection.count_params()
     # Beside those: states of random generators and of metrics.
     assert trained <= stored < trained + 50
+
+
+@pytest.mark.parametrize("fine_tune", [False, True])
+def test_the_checkpoint_of_a_head_holds_its_encoder_only_if_that_is_trained(tmp_path, fine_tune):
+    heads = [
+        UtteranceClassifier(speech_student(), {"intent": ("a", "b")}, fine_tune=fine_tune)
+        for _ in range(2)
+    ]
+    for head in heads:
+        head.compile()
+        head.optimizer.build(head.trainable_variables)
+    old, new = heads
+    for weight in old.weights:
+        weight.assign(weight + 1.0)
+    TrainingState(tmp_path).save(old, 1)
+    parts = [old.weighted_sum, old.projection, old.classifier]
+    own = sum(part.count_params() for part in [*parts, *([old.backbone] if fine_tune else [])])
+    with np.load(tmp_path / "state.npz", allow_pickle=False) as file:
+        stored = sum(file[name].size for name in file.files if name.startswith("model"))
+    # Beside those: states of random generators and of metrics.
+    assert own <= stored < own + 50
+    TrainingState(tmp_path).restore(new)
+    for name in ("projection", "classifier", "weighted_sum"):
+        layers = (getattr(head, name).get_weights() for head in (new, old))
+        for found, expected in zip(*layers, strict=True):
+            np.testing.assert_array_equal(found, expected)
+    same = [
+        np.array_equal(*pair)
+        for pair in zip(*(head.backbone.get_weights() for head in heads), strict=True)
+    ]
+    assert all(same) if fine_tune else not any(same)
 
 
 def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path):

@@ -68,6 +68,13 @@ def test_fluent_speech_commands(fsc):
     check_disjoint_speakers(train, valid=valid)
 
 
+def test_a_column_part_tells_parts_of_a_split_apart(fsc):
+    rows = [("s4", "Heat up", "increase", "heat", "none", "new"), ("s4", "x", "a", "b", "c", "")]
+    write_fsc(fsc, "test", rows, columns=(*COLUMNS, "part"))
+    assert [u.part for u in fluent_speech_commands(fsc, "test")] == ["new", ""]
+    assert {u.part for u in fluent_speech_commands(fsc, "train")} == {""}
+
+
 def test_targets_stay_with_their_utterances(fsc):
     train = fluent_speech_commands(fsc, "train")
     ids = label_ids(train, label_names(train))

@@ -25,6 +25,7 @@ from pad_keras.losses.functional.spans import (
     pool_spans,
     select_anchors,
     span_sums,
+    take_frames,
 )
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "similarity_matrix",
     "span_sums",
     "squared_distance",
+    "take_frames",
     "uniform_weights",
     "unit_vectors",
     "weighted_mean",

@@ -206,11 +206,19 @@ def span_sums(x, starts, ends):
     ```
     """
     prefix = ops.pad(ops.cumsum(x, axis=1), [[0, 0], [1, 0], [0, 0]])
-    return _take_frames(prefix, ends) - _take_frames(prefix, starts)
+    return take_frames(prefix, ends) - take_frames(prefix, starts)
 
 
-def _take_frames(x, indices):
-    """Gather rows of `x` [batch, frames, dim] by `indices` [batch, spans]."""
+def take_frames(x, indices):
+    """Frames by their indices, an utterance at a time.
+
+    Args:
+        x: `[batch, frames, dim]`.
+        indices: `[batch, taken]` int32, each from 0 to `frames - 1`.
+
+    Returns:
+        `[batch, taken, dim]`.
+    """
     batch, frames, dim = ops.shape(x)
     # One gather from the flattened rows: `take_along_axis` would spread the indices over `dim`.
     offsets = ops.arange(batch, dtype="int32")[:, None] * frames

@@ -1,0 +1,56 @@
+"""Hashes that tell whether something kept on disk still fits what it was computed with."""
+
+import hashlib
+import json
+
+import numpy as np
+from keras import ops
+
+
+class StaleCacheError(ValueError):
+    """A cache was made by another model, of other utterances, or in another format."""
+
+
+def text_hash(text):
+    """Hash of a text.
+
+    Args:
+        text: str.
+
+    Returns:
+        str of 64 hexadecimal digits.
+    """
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def weights_hash(model):
+    """Hash of the values of a model's weights.
+
+    Weights alone: the states of dropout's random generators are new in every process.
+
+    Args:
+        model: `keras.Model`.
+
+    Returns:
+        str of 64 hexadecimal digits.
+    """
+    hashed = hashlib.sha256()
+    for weight in model.weights:
+        hashed.update(np.ascontiguousarray(ops.convert_to_numpy(weight)).tobytes())
+    return hashed.hexdigest()
+
+
+def config_hash(model, leave_out=()):
+    """Hash of a model's configuration.
+
+    Args:
+        model: `keras.Model` with a `get_config`.
+        leave_out: names of entries that say nothing of what the model computes. `name` and
+            `dtype` always are: Keras numbers names anew in every process.
+
+    Returns:
+        str of 64 hexadecimal digits.
+    """
+    config = model.get_config()
+    kept = {key: config[key] for key in config if key not in {"name", "dtype", *leave_out}}
+    return text_hash(json.dumps(kept, sort_keys=True, default=str))

@@ -1,0 +1,281 @@
+"""A frozen encoder's hidden states of a corpus, computed once and kept on disk."""
+
+import dataclasses
+import errno
+import json
+import logging
+import os
+import pathlib
+import shutil
+
+import numpy as np
+from keras.utils import Progbar
+
+from pad_keras.data.fingerprints import StaleCacheError, config_hash, text_hash, weights_hash
+from pad_keras.data.problems import BadInputError
+from pad_keras.data.state_encoding import encoded
+from pad_keras.data.state_files import read_states, why_unreadable, write_states
+from pad_keras.data.state_layout import StateLayout
+
+_META = "meta.json"
+_FORMAT = 1
+_BYTES_IN_MB = 1e6
+# Of the encoder's configuration, what has no influence on its states in inference.
+_OF_TRAINING = (
+    "trainable",
+    "hidden_dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "feature_projection_dropout",
+    "layer_drop",
+    "mask_time_prob",
+    "mask_time_length",
+    "mask_feature_prob",
+    "mask_feature_length",
+    "freeze_feature_encoder",
+    "significance_layers",
+    "stop_significance_gradient",
+    "model_type",
+)
+
+
+class HiddenStateCache:
+    """Hidden states of utterances, read from a folder that `build` wrote.
+
+    A head on a frozen encoder trains from them as from the audio, without the encoder's work in
+    every epoch. One folder may hold the states of several corpora or splits by one encoder. States
+    of audio that has changed since are never read again; they go when the folder does.
+
+    With `pooled=True` only the mean of each layer's states over the utterance's frames is kept, in
+    float32. An `UtteranceClassifier` needs no more: up to its own mean over frames its head is
+    linear (a weighted sum of layers, a projection), so the mean of the projected frames is the
+    projection of the mean frame. A head that looks at single frames (`SlotFiller`) needs them all.
+
+    Args:
+        folder: path.
+
+    Attributes:
+        layout: `StateLayout`.
+
+    Raises:
+        FileNotFoundError: if the folder holds no cache.
+
+    Example:
+
+    ```python
+    cache = HiddenStateCache.build(student, train, "runs/states", pooled=True)
+    batches = pipeline(train, 32, states=cache, targets=label_ids(train, labels), shuffle=True)
+    classifier = UtteranceClassifier(student, labels)
+    classifier.compile()
+    classifier.fit(batches, epochs=50)
+    ```
+    """
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        if not (self.folder / _META).is_file():
+            raise FileNotFoundError(
+                f"No hidden states in {str(folder)!r}; make them with HiddenStateCache.build."
+            )
+        self.layout = StateLayout(**json.loads((self.folder / _META).read_text())["layout"])
+
+    @classmethod
+    def build(cls, backbone, utterances, folder, *, pooled=False, dtype="float16", batch_size=8):
+        """Compute and write the states of a corpus, but those that are there and fresh.
+
+        Each utterance's file appears when it is complete, so a build that was killed goes on where
+        it was. The states of another encoder, or kept in another way, are removed, with a line in
+        the log that says what differs. Their size is logged before the work.
+
+        Args:
+            backbone: `Wav2Vec2Backbone`; it runs in inference mode. One with
+                `batch_independent=False` encodes utterances one at a time and unpadded, since its
+                states would depend on the batch.
+            utterances: list of `Utterance`.
+            folder: path.
+            pooled: bool, whether to keep the mean over frames alone; see the class.
+            dtype: `"float16"` or `"float32"`, of the states on disk; pooled ones are float32.
+            batch_size: int, utterances that the encoder takes at a time.
+
+        Returns:
+            `HiddenStateCache`.
+
+        Raises:
+            ValueError: for another `dtype`, or naming an utterance that is given twice, is
+                shorter than a frame, or has states that are NaN or too large for float16.
+            BadInputError: naming audio that cannot be read.
+            OSError: if the disk has too little room; nothing has been computed then.
+        """
+        layout = StateLayout.of(backbone, pooled, dtype)
+        _check_ids(utterances)
+        folder = pathlib.Path(folder)
+        _clear_if_stale(folder, layout, _fingerprint(backbone, layout))
+        cache = cls(folder)
+        missing = [u for u in utterances if cache.why_unreadable(cache.path(u))]
+        if missing:
+            _check_space(folder, layout.corpus_bytes(missing), len(missing), len(utterances))
+            progress = Progbar(len(missing), unit_name="utterance")
+            for utterance, states in encoded(backbone, missing, batch_size):
+                cache._write(utterance, states)
+                progress.add(1)
+        return cache
+
+    def check(self, utterances):
+        """Refuse utterances that the cache does not hold, or that are given twice.
+
+        Args:
+            utterances: list of `Utterance`.
+
+        Raises:
+            StaleCacheError: naming the first such utterance.
+            BadInputError: naming audio that is not there.
+        """
+        _check_ids(utterances)
+        for utterance in utterances:
+            path = self.path(utterance)
+            reason = self.why_unreadable(path)
+            if reason:
+                raise StaleCacheError(
+                    f"The folder {str(self.folder)!r} does not hold the hidden states of the "
+                    f"utterance {utterance.id!r} with its present audio ({path}: {reason}); make "
+                    "them with HiddenStateCache.build."
+                )
+
+    def path(self, utterance):
+        """File of an utterance's states; another one once its audio has changed.
+
+        Args:
+            utterance: `Utterance`.
+
+        Returns:
+            `pathlib.Path`.
+
+        Raises:
+            BadInputError: if the audio is not there.
+        """
+        try:
+            audio = os.stat(utterance.audio)
+        except FileNotFoundError:
+            raise BadInputError(f"{utterance.audio}: there is no such file") from None
+        identity = [utterance.id, utterance.audio, audio.st_size, audio.st_mtime_ns]
+        key = text_hash(json.dumps(identity))
+        return self.folder / key[:2] / f"{key}.bin"
+
+    def read(self, path):
+        """States of an utterance, in the tf.data graph.
+
+        Args:
+            path: scalar string tensor, as `path` gives it.
+
+        Returns:
+            `[layers + 1, frames, dim]` tensor in the dtype of the cache.
+        """
+        return read_states(path, self.layout)
+
+    def why_unreadable(self, path):
+        """Why a file of states cannot be read.
+
+        Args:
+            path: path, as `path` gives it.
+
+        Returns:
+            str, the reason; `None` if the file is whole.
+        """
+        return why_unreadable(path, self.layout)
+
+    def _write(self, utterance, states):
+        """Write one utterance's states `[layers + 1, frames, dim]`, refusing what is no number."""
+        if self.layout.pooled:
+            states = states.mean(axis=1, keepdims=True, dtype="float64")
+        with np.errstate(over="ignore"):
+            states = states.astype(self.layout.dtype)
+        if not np.isfinite(states).all():
+            raise ValueError(
+                f"The hidden states of the utterance {utterance.id!r} hold NaN or exceed the range "
+                f'of {self.layout.dtype}; use dtype="float32", and look at the encoder if it does '
+                "not help."
+            )
+        write_states(self.path(utterance), states)
+
+
+def bytes_needed(backbone, utterances, pooled=False, dtype="float16"):
+    """Size on disk of the hidden states of a corpus, as durations promise it.
+
+    Args:
+        backbone: `Wav2Vec2Backbone`.
+        utterances: list of `Utterance`.
+        pooled: bool, as for `HiddenStateCache.build`.
+        dtype: str, as for `HiddenStateCache.build`.
+
+    Returns:
+        int, bytes.
+    """
+    return StateLayout.of(backbone, pooled, dtype).corpus_bytes(utterances)
+
+
+def _fingerprint(backbone, layout):
+    """What the states in a folder depend on, as str."""
+    return {
+        "encoder (weights)": weights_hash(backbone),
+        "encoder (configuration)": config_hash(backbone, leave_out=_OF_TRAINING),
+        # States computed in bfloat16 are not those computed in float32.
+        "encoder (precision)": backbone.output["hidden_states"].dtype,
+        "dtype": layout.dtype,
+        "pooling": str(layout.pooled),
+        "format": str(_FORMAT),
+    }
+
+
+def _clear_if_stale(folder, layout, fingerprint):
+    """See to it that a folder holds states of one fingerprint alone."""
+    path = folder / _META
+    if path.is_file():
+        was = json.loads(path.read_text())["fingerprint"]
+        differing = [name for name in fingerprint if was.get(name) != fingerprint[name]]
+        if not differing:
+            return
+        logging.getLogger(__name__).warning(
+            "The hidden states in %r are of another %s. They are made anew.",
+            str(folder),
+            " and ".join(differing),
+        )
+    # The description goes first and comes last: without it, whatever is there is removed.
+    path.unlink(missing_ok=True)
+    for pattern in ("??/*.bin", "??/*.partial"):
+        for file in folder.glob(pattern):
+            file.unlink()
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    meta = {"layout": dataclasses.asdict(layout), "fingerprint": fingerprint}
+    partial.write_text(json.dumps(meta, indent=1))
+    os.replace(partial, path)
+
+
+def _check_ids(utterances):
+    """Refuse utterances that share an id."""
+    seen = set()
+    for utterance in utterances:
+        if utterance.id in seen:
+            raise StaleCacheError(
+                f"The utterance {utterance.id!r} is given twice; its hidden states are kept once. "
+                "Give each utterance an id of its own, once."
+            )
+        seen.add(utterance.id)
+
+
+def _check_space(folder, needed, missing, total):
+    """Announce the size of what is to be written, and refuse what the disk cannot hold."""
+    logging.getLogger(__name__).info(
+        "hidden states: %d of %d utterances to encode, %.1f MB",
+        missing,
+        total,
+        needed / _BYTES_IN_MB,
+    )
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(
+            errno.ENOSPC,
+            f"The hidden states still to be written need {needed} bytes and the disk has {free} "
+            "free; use another folder, or pooled=True where the head allows it",
+            str(folder),
+        )
