@@ -1,14 +1,15 @@
 """PAD from end to end on what the repository carries.
 
     python -m experiments.quickstart                     # or: make quickstart
-    python -m experiments.quickstart --tiny              # in a minute
+    python -m experiments.quickstart --tiny              # in a minute or two
     python -m experiments.quickstart --student PATH      # another student
 
-Loads the real pretrained MiniLM BERT as teacher, the mini student and the embedded corpus;
-distils by PAD-SLocal; shows retrieval before and after on unseen speakers; exports the student as
-a SavedModel and asks it in a process of its own that has TensorFlow alone. Takes about six
-minutes on two CPU cores. A student with random weights learns little in that time: the loss falls
-on unseen speakers too, retrieval may stay near chance.
+Loads the real pretrained MiniLM BERT as teacher, the mini student and the embedded corpora;
+distils by PAD-SLocal; shows retrieval before and after on unseen speakers; trains heads for
+intents and for slots on the student before and after; exports the distilled student and its heads
+as SavedModels and asks them in processes of their own that have TensorFlow alone. Takes less than
+ten minutes on two CPU cores. A student with random weights learns little in that time: the loss
+falls on unseen speakers too, retrieval may stay near chance.
 """
 
 import dataclasses
@@ -17,15 +18,24 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import soundfile
 import tyro
 
 from experiments.distillation.configuration import Configuration, Student, Training
 from experiments.distillation.report import print_report
 from experiments.distillation.run import distill, read_corpora
+from experiments.results import print_table, write_json
+from experiments.understanding.configuration import Understanding
+from experiments.understanding.corpora import read_splits
+from experiments.understanding.report import MEASURES
+from experiments.understanding.run import understand
 from pad_keras import data, export_saved_model, models
+from pad_keras.folders import replaced_folder
 
-SERVE = pathlib.Path(__file__).with_name("serve_encoder.py")
+SCRIPTS = pathlib.Path(__file__).parent
+# Task: updates of its head, and the name of its SavedModel.
+HEADS = {"ic": (400, "intents"), "sf": (100, "slots")}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,60 +44,169 @@ class Settings:
 
     student: str = "mini"
     """Student's preset: a size with random weights, or a folder."""
-    epochs: int = 3
+    epochs: int = 2
     """Passes over the 24 minutes of the embedded corpus."""
     out: pathlib.Path = pathlib.Path("runs")
     """The run writes into OUT/quickstart."""
     saved_models: pathlib.Path = pathlib.Path("saved_models")
-    """The SavedModel is written here."""
+    """The SavedModels are written here."""
     tiny: bool = False
-    """Try everything out in a minute."""
+    """Try everything out in a minute or two."""
+
+    @property
+    def name(self):
+        """Begins the names of the SavedModels."""
+        return "quickstart-tiny" if self.tiny else "quickstart"
 
 
 def main(settings):
-    """Distil, export, ask.
+    """Distil, understand, export, ask.
 
     Args:
         settings: `Settings`.
     """
+    undistilled = save_undistilled(settings.student, settings.out / settings.name / "undistilled")
     configuration = Configuration(
         name="quickstart",
-        student=Student(preset=settings.student),
+        student=Student(preset=str(undistilled)),
         training=Training(epochs=settings.epochs),
         out=settings.out,
         tiny=settings.tiny,
     )
-    results = distill(configuration)
-    print_report(results, configuration.folder)
-    student = models.Wav2Vec2Backbone.from_preset(str(configuration.folder / "student"))
-    saved_model = settings.saved_models / f"{configuration.folder.name}-student"
-    export_saved_model(student, saved_model, overwrite=True)
-    print(f"SavedModel   {saved_model}")
-    utterance = read_corpora(configuration.resolved().data)["valid"][0]
-    answer = ask(saved_model, utterance, configuration.folder)
-    print(f"asked in a fresh process that has TensorFlow alone: {utterance.text!r}")
-    print(f"  frames and width: {answer['shape']}, most significant at {answer['seconds']} s")
+    folder = configuration.folder
+    distillation = distill(configuration)
+    encoders = {"undistilled": undistilled, "distilled": folder / "student"}
+    heads = {
+        task: {name: judge(settings, task, name, path) for name, path in encoders.items()}
+        for task in HEADS
+    }
+    student = models.Wav2Vec2Backbone.from_preset(str(folder / "student"))
+    export_saved_model(student, settings.saved_models / f"{settings.name}-student", overwrite=True)
+    print_report(distillation, folder)
+    table = comparison(heads)
+    print_table("heads on test: unseen speakers", ["measure", *encoders, "chance"], table)
+    write_json(folder / "quickstart.json", {"distillation": distillation, "heads": heads})
+    ask(settings, configuration)
 
 
-def ask(saved_model, utterance, folder):
-    """Run a SavedModel on an utterance, in a fresh process.
+def save_undistilled(preset, folder):
+    """The student as it is before distillation, so that heads can be trained on it too.
 
     Args:
-        saved_model: path.
-        utterance: `Utterance`.
-        folder: path where the utterance is written as a WAV file.
+        preset: str, a size with random weights, or a preset.
+        folder: path; what is there already is kept.
 
     Returns:
-        Dict, as `experiments.serve_encoder.describe` gives it.
+        `pathlib.Path`, the folder.
+    """
+    if not folder.is_dir():
+        keras.utils.set_random_seed(0)
+        student = models.Wav2Vec2Backbone.from_preset(preset)
+        with replaced_folder(folder) as partial:
+            student.save_to_preset(str(partial))
+    return folder
+
+
+def judge(settings, task, name, encoder):
+    """Train and test a head on an encoder; that on the distilled one is exported.
+
+    Args:
+        settings: `Settings`.
+        task: `"ic"` or `"sf"`.
+        name: `"undistilled"` or `"distilled"`.
+        encoder: path of the preset.
+
+    Returns:
+        Dict, as `understand` gives it.
+    """
+    updates, model = HEADS[task]
+    saved_model = settings.saved_models / f"{settings.name}-{model}"
+    understanding = Understanding(
+        task,
+        encoder=str(encoder),
+        updates=None if settings.tiny else updates,
+        export=saved_model if name == "distilled" else None,
+        out=settings.out / settings.name,
+        name=f"{task}-{name}",
+        tiny=settings.tiny,
+    )
+    print(f"\n{task} on the {name} student")
+    return understand(understanding)
+
+
+def comparison(heads):
+    """Rows of the table of heads.
+
+    Args:
+        heads: dict from task to a dict from encoder to results.
+
+    Returns:
+        List of `[measure, undistilled, distilled, chance]`.
+    """
+    rows = []
+    for task, results in heads.items():
+        first = next(iter(results.values()))
+        for part, measures in first["test"].items():
+            for measure in measures:
+                label = f"{task}: {MEASURES[measure]}" + ("" if part == "all" else f", {part}")
+                means = [one["test"][part][measure]["mean"] for one in results.values()]
+                chance = first["chance"][measure] if part == "all" else "-"
+                rows.append([label, *means, chance])
+    return rows
+
+
+def ask(settings, configuration):
+    """Ask the SavedModels about one utterance each, and print what they say.
+
+    Args:
+        settings: `Settings`.
+        configuration: `Configuration` of the distillation.
+    """
+    folder = configuration.folder
+    base = str(settings.saved_models / settings.name)
+    print("SavedModels, each asked in a fresh process that has TensorFlow alone:")
+    utterance = read_corpora(configuration.resolved().data)["valid"][0]
+    arguments = [f"{base}-student", write_wav(utterance, folder)]
+    described = json.loads(run_script("serve_encoder.py", *arguments))
+    print(f"{base}-student: {utterance.text!r}")
+    print(f"  frames and width: {described['shape']}, most significant at {described['seconds']} s")
+    for task, (_, model) in HEADS.items():
+        utterance = read_splits(Understanding(task))[None].test[0]
+        arguments = [write_wav(utterance, folder), f"--{model}", f"{base}-{model}"]
+        print(f"{base}-{model}: {utterance.text!r}")
+        print(run_script("listen.py", *arguments))
+
+
+def write_wav(utterance, folder):
+    """Write an utterance as a WAV file.
+
+    Args:
+        utterance: `Utterance`.
+        folder: path.
+
+    Returns:
+        `pathlib.Path` of the file.
+    """
+    path = folder / f"{pathlib.Path(utterance.id).stem}.wav"
+    soundfile.write(path, data.decode_audio(utterance.audio).numpy(), data.SAMPLE_RATE)
+    return path
+
+
+def run_script(name, *arguments):
+    """Run a script of this folder in a fresh process.
+
+    Args:
+        name: str, file name.
+        *arguments: str or path.
+
+    Returns:
+        str, what it printed.
 
     Raises:
         subprocess.CalledProcessError: if the process fails; it has printed why.
     """
-    wav = folder / f"{utterance.id}.wav"
-    soundfile.write(wav, data.decode_audio(utterance.audio).numpy(), data.SAMPLE_RATE)
-    command = [sys.executable, str(SERVE), str(saved_model), str(wav)]
-    answer = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(answer.stdout)
+    command = [sys.executable, str(SCRIPTS / name), *map(str, arguments)]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
 
 
 if __name__ == "__main__":

@@ -39,9 +39,8 @@ def mean_pitch(waveform, rate):
     for start in range(0, len(waveform) - window, hop):
         frame = waveform[start : start + window]
         frame = frame - frame.mean()
+        # Not divided by the overlap: then a multiple of the period, less sure, would win at times.
         correlation = signal.correlate(frame, frame, method="fft")[window - 1 :]
-        # Fewer samples overlap at a greater lag.
-        correlation /= np.arange(window, 0, -1)
         lags = correlation[least_lag : greatest_lag + 1]
         if correlation[0] > 1e-6 and lags.max() > _VOICED * correlation[0]:
             pitches.append(rate / (least_lag + int(lags.argmax())))

@@ -5,6 +5,7 @@ import math
 
 import keras
 
+from experiments.backends import resolve_jit
 from experiments.results import plain, versions, write_json
 from pad_keras import callbacks, data, models, optimizers
 
@@ -190,7 +191,7 @@ def compile_distiller(distiller, training, steps_per_epoch):
     if training.precision == "mixed_float16":
         # Only a policy that is global makes Keras do so by itself.
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    distiller.compile(optimizer=optimizer, jit_compile=_jit(training.jit_compile))
+    distiller.compile(optimizer=optimizer, jit_compile=resolve_jit(training.jit_compile))
 
 
 def fit(configuration, folder, distiller, train, cache, valid):
@@ -321,15 +322,3 @@ def _fingerprint(configuration):
         del kept[name]
     del kept["training"]["jit_compile"]
     return kept
-
-
-def _jit(jit_compile):
-    """Resolve `None`: TensorFlow's kernels beat XLA on a CPU; torch needs a C++ compiler."""
-    if jit_compile is not None:
-        return jit_compile
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return bool(tf.config.list_physical_devices("GPU"))
-    return backend == "jax"

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from pad_keras.losses.functional import take_frames
+
 # Of the cubic kernel; PyTorch's choice, -0.5 is as common.
 CUBIC_SLOPE = -0.75
 
@@ -310,7 +312,7 @@ def warp_time(features, lengths, centers, warped):
     for tap, weights in zip((-1, 0, 1, 2), cubic_weights(fraction), strict=True):
         # In this order an empty utterance reads frame 0, not -1.
         indices = ops.maximum(ops.minimum(first + below + tap, last), first)
-        taken = ops.cast(_take_frames(features, indices), "float32")
+        taken = ops.cast(take_frames(features, indices), "float32")
         result = result + weights[:, :, None] * taken
     return ops.cast(result, features.dtype)
 
@@ -350,11 +352,3 @@ def _inner_weight(distance):
 def _outer_weight(excess):
     """Cubic kernel at a distance of 1 and an excess of [0, 1]."""
     return CUBIC_SLOPE * excess * ops.square(1.0 - excess)
-
-
-def _take_frames(features, indices):
-    """Frames of `features` [batch, frames, dim] by `indices` [batch, frames]."""
-    batch, frames, dim = ops.shape(features)
-    # Rows of a flat table: indices along an axis would be spread over `dim`.
-    offsets = ops.arange(batch, dtype="int32")[:, None] * frames
-    return ops.take(ops.reshape(features, (batch * frames, dim)), indices + offsets, axis=0)

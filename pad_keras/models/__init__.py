@@ -3,6 +3,7 @@
 from pad_keras.models.alignment_distiller import AlignmentDistiller
 from pad_keras.models.slot_filler import SlotFiller
 from pad_keras.models.slot_vocabulary import SlotVocabulary
+from pad_keras.models.speech_task import superb_optimizer
 from pad_keras.models.text_teacher import TextTeacher
 from pad_keras.models.utterance_classifier import UtteranceClassifier
 from pad_keras.models.wav2vec2.backbone import Wav2Vec2Backbone
@@ -14,4 +15,5 @@ __all__ = [
     "TextTeacher",
     "UtteranceClassifier",
     "Wav2Vec2Backbone",
+    "superb_optimizer",
 ]

@@ -85,13 +85,19 @@ class SpeechTask(keras.Model):
         return cls(**config)
 
 
-def superb_optimizer(learning_rate=1e-4):
+def superb_optimizer(learning_rate=1e-4, accumulation=1):
     """Adam as SUPERB's heads are trained: no schedule, gradients clipped at a norm of 1.
 
     Args:
         learning_rate: float, the one thing that SUPERB lets one tune.
+        accumulation: int, steps whose mean gradient makes one update.
 
     Returns:
         `keras.optimizers.Adam`.
     """
-    return keras.optimizers.Adam(learning_rate, epsilon=1e-8, global_clipnorm=1.0)
+    return keras.optimizers.Adam(
+        learning_rate,
+        epsilon=1e-8,
+        global_clipnorm=1.0,
+        gradient_accumulation_steps=accumulation if accumulation > 1 else None,
+    )

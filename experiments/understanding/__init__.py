@@ -1,0 +1,1 @@
+"""Spoken language understanding by SUPERB's recipes: intents, slots, emotions."""

@@ -1,0 +1,85 @@
+"""The best state of a head in a run, by a measure on the validation set."""
+
+import math
+import os
+import pathlib
+
+import keras
+import numpy as np
+from keras import ops
+
+from pad_keras.callbacks.training_state import storable
+from pad_keras.callbacks.training_summary import sync_state
+
+
+class BestHead(keras.callbacks.Callback):
+    """Keeps a head's weights whenever a monitored value improves strictly, as SUPERB does.
+
+    The weights of a frozen encoder are left out. `TrainingState(callbacks=[best])` keeps the best
+    value over a resume.
+
+    Args:
+        path: path of the file, `*.npz`; it is replaced as a whole.
+        monitor: str, name in the logs; greater is better.
+
+    Attributes:
+        best: float, the best value so far; `None` before the first.
+        epoch: int, the epoch it came from, counted from 0.
+    """
+
+    def __init__(self, path, monitor):
+        super().__init__()
+        self.path = pathlib.Path(path)
+        self.monitor = monitor
+        self.best = None
+        self.epoch = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Save on strict improvement."""
+        value = float(logs[self.monitor])
+        if math.isnan(value) or (self.best is not None and value <= self.best):
+            return
+        self.best, self.epoch = value, epoch
+        sync_state(self.model)
+        arrays = [ops.convert_to_numpy(weight) for weight in head_weights(self.model)]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        partial = self.path.with_name(self.path.stem + ".partial.npz")
+        # By number: names of layers are counted up in a process.
+        np.savez(partial, **{f"{index:04d}": storable(a) for index, a in enumerate(arrays)})
+        os.replace(partial, self.path)
+
+    def load(self, model):
+        """Put the best weights into a model of the same architecture.
+
+        Args:
+            model: `UtteranceClassifier` or `SlotFiller`.
+
+        Raises:
+            FileNotFoundError: if none were saved.
+        """
+        with np.load(self.path, allow_pickle=False) as file:
+            for weight, name in zip(head_weights(model), sorted(file.files), strict=True):
+                weight.assign(file[name])
+
+    def get_state(self):
+        """State for `TrainingState`."""
+        return {"best": self.best, "epoch": self.epoch}
+
+    def set_state(self, state):
+        """Take a state back from `TrainingState`."""
+        self.best, self.epoch = state["best"], state["epoch"]
+
+
+def head_weights(model):
+    """Weights that training a head may change.
+
+    Args:
+        model: `UtteranceClassifier` or `SlotFiller`.
+
+    Returns:
+        List of variables, in a fixed order.
+    """
+    if model.fine_tune:
+        return model.weights
+    frozen = {id(weight) for weight in model.backbone.weights}
+    return [weight for weight in model.weights if id(weight) not in frozen]

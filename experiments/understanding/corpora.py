@@ -1,0 +1,129 @@
+"""Splits of the three tasks' corpora, checked before anything is computed."""
+
+import dataclasses
+
+from pad_keras import data, models
+
+# SUPERB's split of Audio SNIPS, whose folders hold more speakers than it takes.
+SNIPS_SPEAKERS = {
+    "train": (
+        "Ivy", "Joanna", "Joey", "Justin", "Kendra", "Kimberly", "Matthew", "Salli",
+    ),
+    "valid": ("Aditi", "Amy", "Geraint", "Nicole"),
+    "test": ("Brian", "Emma", "Raveena", "Russell"),
+}  # fmt: skip
+_SPLITS = ("train", "valid", "test")
+_TINY_COUNT = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """The utterances of one experiment.
+
+    Args:
+        train: list of `Utterance`.
+        valid: list of `Utterance`.
+        test: list of `Utterance`.
+        labels: dict from group to the names of its labels; of slot filling, `"slots"` alone.
+    """
+
+    train: list
+    valid: list
+    test: list
+    labels: dict
+
+    def all(self):
+        """Each utterance once, by id.
+
+        Returns:
+            List of `Utterance`.
+        """
+        return list({u.id: u for u in (*self.train, *self.valid, *self.test)}.values())
+
+
+def read_splits(settings):
+    """Read a task's corpus.
+
+    Args:
+        settings: `Understanding`.
+
+    Returns:
+        Dict from fold (`None` where there are no folds) to `Splits`.
+
+    Raises:
+        FileNotFoundError: if the corpus or a part of it is missing.
+        ValueError: if speakers of train are tested, or labels of valid or test are unknown.
+    """
+    read = {"ic": _read_intents, "sf": _read_slots, "er": _read_emotions}[settings.task]
+    found = read(settings)
+    for fold, splits in found.items():
+        others = {"test": splits.test}
+        if settings.task != "er":
+            # IEMOCAP's validation set is drawn from the training sessions, as in SUPERB.
+            others["valid"] = splits.valid
+        data.check_disjoint_speakers(splits.train, **others)
+        if settings.tiny:
+            few = {name: _some(getattr(splits, name)) for name in _SPLITS}
+            found[fold] = dataclasses.replace(splits, **few)
+    return found
+
+
+def describe(splits):
+    """What a corpus holds, a line a split.
+
+    Args:
+        splits: `Splits`.
+
+    Returns:
+        str.
+    """
+    lines = []
+    for name in _SPLITS:
+        utterances = getattr(splits, name)
+        speakers = len({utterance.speaker for utterance in utterances})
+        minutes = data.total_hours(utterances) * 60
+        lines.append(
+            f"{name}: {len(utterances)} utterances of {speakers} speakers, {minutes:.1f} minutes"
+        )
+    return "\n".join(lines)
+
+
+def _read_intents(settings):
+    splits = {
+        name: _decodable(
+            data.fluent_speech_commands(settings.root, name, on_error=settings.on_error), settings
+        )
+        for name in _SPLITS
+    }
+    return {None: Splits(**splits, labels=data.label_names(splits["train"]))}
+
+
+def _read_slots(settings):
+    splits = {}
+    for name in _SPLITS:
+        utterances = data.audio_snips(settings.root, name, on_error=settings.on_error)
+        chosen = [u for u in utterances if u.speaker in SNIPS_SPEAKERS[name]]
+        # A corpus of other speakers, in this layout, is taken whole.
+        is_original = {u.speaker for u in chosen} == set(SNIPS_SPEAKERS[name])
+        splits[name] = _decodable(chosen if is_original else utterances, settings)
+    vocabulary = models.SlotVocabulary.read(settings.root / "slots.txt")
+    return {None: Splits(**splits, labels={"slots": vocabulary.slots})}
+
+
+def _read_emotions(settings):
+    utterances = _decodable(data.iemocap(settings.root, on_error=settings.on_error), settings)
+    labels = {"emotion": data.EMOTIONS}
+    return {
+        fold: Splits(**data.iemocap_fold(utterances, fold), labels=labels)
+        for fold in settings.resolved_folds
+    }
+
+
+def _decodable(utterances, settings):
+    return data.decodable(utterances) if settings.on_error == "skip" else utterances
+
+
+def _some(utterances):
+    """A few utterances from all over a split."""
+    step = max(1, len(utterances) // _TINY_COUNT)
+    return utterances[::step][:_TINY_COUNT]

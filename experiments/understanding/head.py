@@ -1,0 +1,188 @@
+"""Training and testing one head."""
+
+import json
+import math
+import os
+import shutil
+
+import keras
+
+from experiments.backends import resolve_jit
+from experiments.results import plain, write_json
+from experiments.understanding.best_head import BestHead
+from experiments.understanding.summaries import ValidationAnswers, write_hyperparameters
+from experiments.understanding.tasks import scores_by_part
+from pad_keras import callbacks, data, models
+
+# Few padded lengths: each costs a compilation, and a head's padding costs little.
+_BUCKETS = 4
+_LINE_PER_EPOCH, _BAR = 2, 1
+_LONG_EPOCH = 500
+
+
+class HeadRun:
+    """One head of an experiment: its folder, its training, its test.
+
+    Args:
+        settings: `Understanding`.
+        job: `Job`.
+        task: `Classification` or `SlotFilling`.
+        splits: `Splits`.
+        encoder: `Wav2Vec2Backbone`.
+        cache: `HiddenStateCache`, or `None` to run the encoder in each step.
+    """
+
+    def __init__(self, settings, job, task, splits, encoder, cache):
+        self.settings = settings
+        self.job = job
+        self.task = task
+        self.splits = splits
+        self.encoder = encoder
+        self.cache = cache
+        self.recipe = settings.resolved_recipe
+        self.folder = settings.folder / "heads" / job.name
+
+    def train(self):
+        """Train, from the start or from the newest checkpoint, unless that is done.
+
+        Returns:
+            Dict: `best` measure on the validation set, its `epoch`, the `history` of logs and the
+            number of training `utterances`.
+        """
+        done = self.folder / "training.json"
+        if done.is_file():
+            return json.loads(done.read_text())
+        keras.utils.set_random_seed(self.job.seed)
+        train = data.few_shot(
+            self.splits.train, self.settings.shots, self.task.classes, self.job.seed
+        )
+        model = self._compiled()
+        valid = self._ordered(self.splits.valid)
+        monitor = f"val_{self.task.monitor}"
+        best = BestHead(self._weights_path, monitor)
+        state = callbacks.TrainingState(
+            self.folder / "state", fingerprint=plain(self.recipe), callbacks=[best]
+        )
+        epochs = math.ceil(self.recipe.updates / self.recipe.evaluate_every)
+        start = state.restore(model)
+        if start < epochs:
+            self._fit(model, train, valid, start, epochs, best, state)
+        result = {
+            "best": best.best,
+            "epoch": best.epoch,
+            "utterances": len(train),
+            "history": state.history,
+        }
+        write_hyperparameters(
+            self._log_dir,
+            {
+                "learning_rate": self.job.learning_rate,
+                "seed": self.job.seed,
+                "fold": self.job.fold,
+                "shots": self.settings.shots,
+                "encoder": self.settings.encoder,
+            },
+            {monitor: best.best},
+        )
+        write_json(done, result)
+        # The result is safe; optimizer states of a whole sweep would fill the disk.
+        shutil.rmtree(self.folder / "state", ignore_errors=True)
+        return result
+
+    def test(self):
+        """Measure the best head on the test set, unless that is done.
+
+        Returns:
+            Dict from part of the test set to dict of measures.
+        """
+        done = self.folder / "test.json"
+        if done.is_file():
+            return json.loads(done.read_text())
+        utterances = self._ordered(self.splits.test)
+        answers = self.task.answers(self.best_model(), self._batches(self.splits.test))
+        self._write_answers(utterances, answers)
+        scores = scores_by_part(self.task, answers, utterances)
+        write_json(done, scores)
+        return scores
+
+    def best_model(self):
+        """The head as it was best on the validation set.
+
+        Returns:
+            `UtteranceClassifier` or `SlotFiller`, compiled.
+        """
+        model = self._compiled()
+        BestHead(self._weights_path, None).load(model)
+        return model
+
+    @property
+    def _weights_path(self):
+        return self.folder / "head.npz"
+
+    @property
+    def _log_dir(self):
+        return self.settings.folder / "tensorboard" / self.job.name
+
+    def _compiled(self):
+        model = self.task.build(self.encoder, self.recipe, self.settings.fine_tune)
+        model.compile(
+            models.superb_optimizer(self.job.learning_rate, self.recipe.accumulation),
+            jit_compile=resolve_jit(self.settings.jit_compile),
+        )
+        return model
+
+    def _fit(self, model, train, valid, start, epochs, best, state):
+        batch_size = min(self.recipe.batch_size, len(train))
+        steps = self.recipe.evaluate_every * self.recipe.accumulation
+        batches = data.pipeline(
+            train,
+            batch_size,
+            states=self.cache,
+            targets=self.task.targets(train),
+            shuffle=True,
+            repeat=True,
+            seed=self.job.seed,
+            start_batch=start * steps,
+            buckets=_BUCKETS,
+        )
+        seconds = data.total_hours(train) * 3600 / len(train) * batch_size
+        with data.bad_input_explained():
+            model.fit(
+                batches,
+                steps_per_epoch=steps,
+                initial_epoch=start,
+                epochs=epochs,
+                # `pipeline` shuffles.
+                shuffle=False,
+                verbose=_BAR if steps >= _LONG_EPOCH else _LINE_PER_EPOCH,
+                callbacks=[
+                    ValidationAnswers(
+                        self.task, self._batches(self.splits.valid), valid, self._log_dir
+                    ),
+                    callbacks.TrainingSummary(self._log_dir, batch_size, seconds, every=50),
+                    best,
+                    state,
+                ],
+            )
+
+    def _batches(self, utterances):
+        """A split in a fixed order, without targets."""
+        # Where the encoder need not run, padding costs less than another compilation.
+        buckets = _BUCKETS if self.cache is None else 1
+        return data.pipeline(utterances, self.recipe.batch_size, states=self.cache, buckets=buckets)
+
+    def _ordered(self, utterances):
+        return data.batch_order(utterances, self.recipe.batch_size)
+
+    def _write_answers(self, utterances, answers):
+        """What was said of each test utterance, for a reader: id, right, found."""
+        rows = zip(
+            (utterance.id for utterance in utterances),
+            self.task.references(utterances),
+            self.task.texts(answers),
+            strict=True,
+        )
+        path = self.folder / "test.tsv"
+        partial = path.with_name(path.name + ".partial")
+        partial.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+        os.replace(partial, path)

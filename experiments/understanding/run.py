@@ -1,0 +1,185 @@
+"""An experiment in understanding, from a configuration to a folder of results."""
+
+import contextlib
+import json
+
+import keras
+import numpy as np
+
+from experiments.results import plain, versions, write_json
+from experiments.statistics import mean_interval
+from experiments.understanding.corpora import describe, read_splits
+from experiments.understanding.head import HeadRun
+from experiments.understanding.tasks import task_of
+from pad_keras import data, export_saved_model, models
+from pad_keras.data.fingerprints import weights_hash
+
+# What may change when an experiment goes on: it only adds heads, or says where things are.
+_FREE = ("learning_rates", "seeds", "folds", "out", "name", "export", "jit_compile", "cache")
+
+
+def understand(settings, encoder=None):
+    """Train and test the heads of an experiment, or go on with it where it was killed.
+
+    Writes, into `settings.folder`: `configuration.json`; `results.json`; `heads`, a folder each
+    with the best weights, the history and the test's answers; `hidden_states`, the encoder's,
+    computed once; and `tensorboard`.
+
+    Args:
+        settings: `experiments.understanding.configuration.Understanding`.
+        encoder: `Wav2Vec2Backbone`; by default `settings.encoder` is loaded.
+
+    Returns:
+        Dict, the contents of `results.json`.
+
+    Raises:
+        ValueError: if the folder holds an experiment of another configuration, or test speakers
+            are trained on.
+        pad_keras.data.BadInputError: if a file is broken, naming it.
+
+    Example:
+
+    ```python
+    results = understand(Understanding("ic", encoder="runs/pad-slocal/student", seeds=(0, 1, 2)))
+    results["test"]["all"]["exact_match"]["mean"]
+    ```
+    """
+    with _policy(settings.precision):
+        folds = read_splits(settings)
+        encoder = encoder or load_encoder(settings)
+        _check_folder(settings, encoder)
+        cache = _hidden_states(settings, encoder, folds)
+        runs = []
+        for job in settings.jobs():
+            splits = folds[job.fold]
+            if settings.fine_tune:
+                # Each head starts from the encoder as it was.
+                encoder = load_encoder(settings)
+            task = task_of(settings, splits)
+            runs.append(HeadRun(settings, job, task, splits, encoder, cache))
+        return _results(settings, runs)
+
+
+def load_encoder(settings):
+    """The encoder of an experiment.
+
+    Args:
+        settings: `Understanding`.
+
+    Returns:
+        `Wav2Vec2Backbone`.
+    """
+    # A size without weights must be the same encoder for every head and in every process.
+    keras.utils.set_random_seed(0)
+    return models.Wav2Vec2Backbone.from_preset(settings.encoder, dtype=settings.precision)
+
+
+def _hidden_states(settings, encoder, folds):
+    """The cache of all utterances of an experiment, or `None`."""
+    for fold, splits in folds.items():
+        print(f"{settings.root}{'' if fold is None else f', fold {fold}'}\n{describe(splits)}")
+    if settings.fine_tune or not settings.cache:
+        return None
+    utterances = {u.id: u for splits in folds.values() for u in splits.all()}
+    utterances = list(utterances.values())
+    pooled = task_of(settings, next(iter(folds.values()))).pooled
+    folder = settings.folder / "hidden_states"
+    size = data.bytes_needed(encoder, utterances, pooled)
+    print(f"hidden states of {len(utterances)} utterances: {size / 1e6:.1f} MB in {folder}")
+    with data.bad_input_explained():
+        return data.HiddenStateCache.build(encoder, utterances, folder, pooled=pooled)
+
+
+def _results(settings, runs):
+    """Train all, choose the learning rate on valid, test that one."""
+    trained = {}
+    for index, run in enumerate(runs):
+        print(f"head {index + 1} of {len(runs)}: {run.job.name}")
+        trained[run] = run.train()
+    best = {
+        rate: float(
+            np.mean([trained[run]["best"] for run in runs if run.job.learning_rate == rate])
+        )
+        for rate in dict.fromkeys(run.job.learning_rate for run in runs)
+    }
+    chosen = max(best, key=best.get)
+    tested = [run for run in runs if run.job.learning_rate == chosen]
+    tests = {run: run.test() for run in tested}
+    if settings.export is not None:
+        export_saved_model(tested[0].best_model(), settings.export, overwrite=True)
+    results = {
+        "configuration": settings,
+        "recipe": settings.resolved_recipe,
+        "versions": versions(),
+        "utterances": {run.job.fold or "all": _counts(run.splits) for run in tested},
+        "valid": {f"{rate:g}": value for rate, value in best.items()},
+        "learning_rate": chosen,
+        "test": _test_table(tests),
+        "chance": _mean_scores(
+            [run.task.chance(run.splits.train, run.splits.test) for run in tested]
+        ),
+        "heads": {run.job.name: {**trained[run], "test": tests.get(run)} for run in runs},
+    }
+    write_json(settings.folder / "results.json", results)
+    return plain(results)
+
+
+def _counts(splits):
+    return {name: len(getattr(splits, name)) for name in ("train", "valid", "test")}
+
+
+def _test_table(tests):
+    """Mean and interval over seeds of each measure of each part; folds are averaged first."""
+    by_seed = {}
+    for run, scores in tests.items():
+        by_seed.setdefault(run.job.seed, []).append(scores)
+    table = {}
+    for part, measures in next(iter(tests.values())).items():
+        table[part] = {}
+        for measure in measures:
+            values = [
+                float(np.mean([fold[part][measure] for fold in folds if part in fold]))
+                for folds in by_seed.values()
+            ]
+            mean, interval = mean_interval(values)
+            table[part][measure] = {"mean": mean, "interval": interval, "seeds": values}
+    return table
+
+
+def _mean_scores(scores):
+    return {name: float(np.mean([one[name] for one in scores])) for name in scores[0]}
+
+
+def _check_folder(settings, encoder):
+    """Refuse a folder of another experiment, then write what this one is."""
+    path = settings.folder / "configuration.json"
+    now = {
+        "configuration": plain(settings),
+        "recipe": plain(settings.resolved_recipe),
+        "encoder": {"weights": weights_hash(encoder)},
+    }
+    if path.is_file():
+        was = json.loads(path.read_text())
+        differing = [
+            f"{name}: {was[group].get(name)!r} -> {value!r}"
+            for group in now
+            for name, value in now[group].items()
+            if name not in _FREE and was[group].get(name) != value
+        ]
+        if differing:
+            raise ValueError(
+                f"{settings.folder} holds an experiment of another configuration "
+                f"({', '.join(differing)}). Give another --name, or remove the folder."
+            )
+    write_json(path, now)
+
+
+@contextlib.contextmanager
+def _policy(name):
+    """Heads are made under the global dtype policy."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
