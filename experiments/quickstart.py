@@ -22,6 +22,7 @@ import keras
 import soundfile
 import tyro
 
+from experiments.corpora.layout import write_text_atomically
 from experiments.distillation.configuration import Configuration, Student, Training
 from experiments.distillation.report import print_report
 from experiments.distillation.run import distill, read_corpora
@@ -98,8 +99,18 @@ def save_undistilled(preset, folder):
 
     Returns:
         `pathlib.Path`, the folder.
+
+    Raises:
+        ValueError: if what is there is another student.
     """
+    note = folder.with_name("student.txt")
+    if folder.is_dir() and note.read_text() != preset:
+        raise ValueError(
+            f"{folder.parent} holds a run with the student {note.read_text()!r}, not {preset!r}; "
+            "give another --out, or remove the folder."
+        )
     if not folder.is_dir():
+        write_text_atomically(note, preset)
         keras.utils.set_random_seed(0)
         student = models.Wav2Vec2Backbone.from_preset(preset)
         with replaced_folder(folder) as partial:

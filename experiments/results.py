@@ -3,6 +3,7 @@
 import dataclasses
 import importlib.metadata
 import json
+import math
 import os
 import pathlib
 
@@ -43,6 +44,9 @@ def plain(value):
         return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
         return [plain(entry) for entry in value]
+    if isinstance(value, float) and math.isnan(value):
+        # JSON has no NaN.
+        return None
     if isinstance(value, pathlib.PurePath):
         # What lies in the project is named from there: a project that is moved stays the same.
         return str(value.relative_to(_PROJECT) if value.is_relative_to(_PROJECT) else value)

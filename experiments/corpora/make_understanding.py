@@ -2,7 +2,7 @@
 
     python -m experiments.corpora.make_understanding intents --model-folder packages
 
-and likewise `slots` and `emotions` take about 25, 30 and 10 minutes on one core and write
+and likewise `slots` and `emotions` take about 30, 26 and 8 minutes on one core and write
 `experiments/corpora/intents` and so on. What is there already is kept: a run that was stopped goes
 on where it was. README.md says how to get the packages; they need an environment of their own.
 """

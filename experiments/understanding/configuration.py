@@ -4,6 +4,8 @@ import dataclasses
 import pathlib
 from typing import Literal
 
+import tyro
+
 _CORPORA = pathlib.Path(__file__).parents[1] / "corpora"
 EMBEDDED_CORPORA = {
     "ic": _CORPORA / "intents",
@@ -65,7 +67,7 @@ RECIPES = {
 class Understanding:
     """An experiment: one task, one encoder, some learning rates and seeds."""
 
-    task: Literal["ic", "sf", "er"]
+    task: tyro.conf.Suppress[Literal["ic", "sf", "er"]]
     """Intent classification, slot filling, or emotion recognition."""
     encoder: str = "mini"
     """Preset's folder, hf://owner/name or a folder in the transformers layout; mini, base or large
@@ -102,18 +104,38 @@ class Understanding:
     on_error: Literal["raise", "skip"] = "raise"
     """What a broken file does: stop with its name, or be left out and listed at the end."""
     export: pathlib.Path | None = None
-    """Write the first seed's (and fold's) tested head as a SavedModel here."""
+    """Write the first seed's (and fold's) tested head as a SavedModel here; one that is there
+    already is replaced."""
     out: pathlib.Path = pathlib.Path("runs")
-    """The experiment writes into OUT/NAME; what is done there already is not done again."""
+    """The experiment writes into OUT/NAME, and hidden states, which experiments share, into
+    OUT/hidden_states; what is done there already is not done again."""
     name: str | None = None
     """Names the folder. None takes the task, the encoder's name and the shots."""
     tiny: bool = False
     """Try everything out in a minute: a few utterances and updates."""
 
+    def __post_init__(self):
+        """Check what would otherwise fail, or mislead, only after a long run."""
+        if any(rate <= 0 for rate in self.learning_rates):
+            raise ValueError(f"`learning_rates` must be positive, got {self.learning_rates}.")
+        for name in ("learning_rates", "seeds", "folds"):
+            values = getattr(self, name)
+            if len(set(values)) < len(values) or not (values or name == "learning_rates"):
+                raise ValueError(f"`{name}` must be different values, got {values}.")
+        if not set(self.folds) <= set(SESSIONS):
+            raise ValueError(f"`folds` must be of {SESSIONS}, got {self.folds}.")
+        for name in ("shots", "updates", "evaluate_every", "batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"`{name}` must be at least 1, got {value}.")
+
     @property
     def folder(self):
         """Where the experiment writes."""
         encoder = pathlib.Path(self.encoder.rstrip("/"))
+        if encoder.is_dir():
+            # "." has a name too.
+            encoder = encoder.resolve()
         # A run's student lies in RUN/student; the run is the telling name.
         encoder = encoder.parent.name if encoder.name == "student" else encoder.name
         shots = "" if self.shots is None else f"-{self.shots}-shot"
@@ -145,9 +167,6 @@ class Understanding:
             if (value := getattr(self, name)) is not None
         }
         recipe = dataclasses.replace(recipe, **changes)
-        for name, value in changes.items():
-            if value < 1:
-                raise ValueError(f"`{name}` must be at least 1, got {value}.")
         # At least one measurement.
         every = min(recipe.evaluate_every, recipe.updates)
         return dataclasses.replace(recipe, evaluate_every=every)

@@ -52,11 +52,12 @@ def read_splits(settings):
 
     Raises:
         FileNotFoundError: if the corpus or a part of it is missing.
-        ValueError: if speakers of train are tested, or labels of valid or test are unknown.
+        ValueError: if a split has no utterance, or speakers of train are tested.
     """
     read = {"ic": _read_intents, "sf": _read_slots, "er": _read_emotions}[settings.task]
     found = read(settings)
     for fold, splits in found.items():
+        _check_utterances(splits, settings.root)
         others = {"test": splits.test}
         if settings.task != "er":
             # IEMOCAP's validation set is drawn from the training sessions, as in SUPERB.
@@ -88,6 +89,12 @@ def describe(splits):
     return "\n".join(lines)
 
 
+def _check_utterances(splits, root):
+    for name in _SPLITS:
+        if not getattr(splits, name):
+            raise ValueError(f"The split {name!r} of {str(root)!r} has no utterance.")
+
+
 def _read_intents(settings):
     splits = {
         name: _decodable(
@@ -95,7 +102,8 @@ def _read_intents(settings):
         )
         for name in _SPLITS
     }
-    return {None: Splits(**splits, labels=data.label_names(splits["train"]))}
+    names = data.label_names(splits["train"]) if splits["train"] else {}
+    return {None: Splits(**splits, labels=names)}
 
 
 def _read_slots(settings):

@@ -28,17 +28,20 @@ class HeadRun:
         job: `Job`.
         task: `Classification` or `SlotFilling`.
         splits: `Splits`.
-        encoder: `Wav2Vec2Backbone`.
+        encoder: `Wav2Vec2Backbone`, which all heads share.
         cache: `HiddenStateCache`, or `None` to run the encoder in each step.
+        initial_weights: list of arrays, the encoder's weights before any fine-tuning; not needed
+            for a frozen one.
     """
 
-    def __init__(self, settings, job, task, splits, encoder, cache):
+    def __init__(self, settings, job, task, splits, encoder, cache, initial_weights=None):
         self.settings = settings
         self.job = job
         self.task = task
         self.splits = splits
         self.encoder = encoder
         self.cache = cache
+        self.initial_weights = initial_weights
         self.recipe = settings.resolved_recipe
         self.folder = settings.folder / "heads" / job.name
 
@@ -46,8 +49,8 @@ class HeadRun:
         """Train, from the start or from the newest checkpoint, unless that is done.
 
         Returns:
-            Dict: `best` measure on the validation set, its `epoch`, the `history` of logs and the
-            number of training `utterances`.
+            Dict: `best` measure on the validation set (`None` if the loss was never a number), its
+            `epoch`, the `history` of logs and the number of training `utterances`.
         """
         done = self.folder / "training.json"
         if done.is_file():
@@ -82,7 +85,7 @@ class HeadRun:
                 "shots": self.settings.shots,
                 "encoder": self.settings.encoder,
             },
-            {monitor: best.best},
+            {} if best.best is None else {monitor: best.best},
         )
         write_json(done, result)
         # The result is safe; optimizer states of a whole sweep would fill the disk.
@@ -124,6 +127,9 @@ class HeadRun:
         return self.settings.folder / "tensorboard" / self.job.name
 
     def _compiled(self):
+        if self.settings.fine_tune:
+            # Each head starts from the encoder as it was.
+            self.encoder.set_weights(self.initial_weights)
         model = self.task.build(self.encoder, self.recipe, self.settings.fine_tune)
         model.compile(
             models.superb_optimizer(self.job.learning_rate, self.recipe.accumulation),

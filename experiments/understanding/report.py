@@ -52,7 +52,9 @@ def rows(results):
             interval = value["interval"]
             chance = results["chance"][name] if part == "all" else "-"
             half_width = "-" if interval is None else f"± {interval:.3f}"
-            found.append([MEASURES[name], part, value["mean"], half_width, chance])
+            cells = [value["mean"], half_width, chance]
+            # Without a slot in any reference there is no error rate.
+            found.append([MEASURES[name], part, *("-" if c is None else c for c in cells)])
     return found
 
 

@@ -1,7 +1,10 @@
 """An experiment in understanding, from a configuration to a folder of results."""
 
 import contextlib
+import errno
 import json
+import os
+import pathlib
 
 import keras
 import numpy as np
@@ -12,7 +15,7 @@ from experiments.understanding.corpora import describe, read_splits
 from experiments.understanding.head import HeadRun
 from experiments.understanding.tasks import task_of
 from pad_keras import data, export_saved_model, models
-from pad_keras.data.fingerprints import weights_hash
+from pad_keras.data.fingerprints import text_hash, weights_hash
 
 # What may change when an experiment goes on: it only adds heads, or says where things are.
 _FREE = ("learning_rates", "seeds", "folds", "out", "name", "export", "jit_compile", "cache")
@@ -22,8 +25,9 @@ def understand(settings, encoder=None):
     """Train and test the heads of an experiment, or go on with it where it was killed.
 
     Writes, into `settings.folder`: `configuration.json`; `results.json`; `heads`, a folder each
-    with the best weights, the history and the test's answers; `hidden_states`, the encoder's,
-    computed once; and `tensorboard`.
+    with the best weights, the history and the test's answers; and `tensorboard`. The encoder's
+    hidden states, computed once, go into `hidden_states` beside it, where other experiments on the
+    same encoder find them.
 
     Args:
         settings: `experiments.understanding.configuration.Understanding`.
@@ -33,8 +37,9 @@ def understand(settings, encoder=None):
         Dict, the contents of `results.json`.
 
     Raises:
-        ValueError: if the folder holds an experiment of another configuration, or test speakers
-            are trained on.
+        ValueError: if the folder holds an experiment of another configuration, encoder or corpus,
+            if test speakers are trained on, or if every head diverged.
+        FileExistsError: if something other than a SavedModel is at `settings.export`.
         pad_keras.data.BadInputError: if a file is broken, naming it.
 
     Example:
@@ -45,18 +50,23 @@ def understand(settings, encoder=None):
     ```
     """
     with _policy(settings.precision):
+        _check_export(settings.export)
         folds = read_splits(settings)
+        tasks = {fold: task_of(settings, splits) for fold, splits in folds.items()}
+        for fold, splits in folds.items():
+            # A label that training does not know is found now, not when the test set is measured.
+            for utterances in (splits.train, splits.valid, splits.test):
+                tasks[fold].targets(utterances)
         encoder = encoder or load_encoder(settings)
-        _check_folder(settings, encoder)
-        cache = _hidden_states(settings, encoder, folds)
-        runs = []
-        for job in settings.jobs():
-            splits = folds[job.fold]
-            if settings.fine_tune:
-                # Each head starts from the encoder as it was.
-                encoder = load_encoder(settings)
-            task = task_of(settings, splits)
-            runs.append(HeadRun(settings, job, task, splits, encoder, cache))
+        _check_folder(settings, encoder, folds)
+        cache = _hidden_states(settings, encoder, folds, tasks)
+        initial_weights = encoder.get_weights() if settings.fine_tune else None
+        runs = [
+            HeadRun(
+                settings, job, tasks[job.fold], folds[job.fold], encoder, cache, initial_weights
+            )
+            for job in settings.jobs()
+        ]
         return _results(settings, runs)
 
 
@@ -68,13 +78,24 @@ def load_encoder(settings):
 
     Returns:
         `Wav2Vec2Backbone`.
+
+    Raises:
+        FileNotFoundError: if the folder is not there, or is no preset.
     """
+    path = pathlib.Path(settings.encoder)
+    if (
+        len(path.parts) > 1
+        and "://" not in settings.encoder
+        and not (path / "config.json").exists()
+    ):
+        hint = f"; did you mean {path / 'student'}?" if (path / "student").is_dir() else "."
+        raise FileNotFoundError(f"No encoder's config.json in {settings.encoder!r}{hint}")
     # A size without weights must be the same encoder for every head and in every process.
     keras.utils.set_random_seed(0)
     return models.Wav2Vec2Backbone.from_preset(settings.encoder, dtype=settings.precision)
 
 
-def _hidden_states(settings, encoder, folds):
+def _hidden_states(settings, encoder, folds, tasks):
     """The cache of all utterances of an experiment, or `None`."""
     for fold, splits in folds.items():
         print(f"{settings.root}{'' if fold is None else f', fold {fold}'}\n{describe(splits)}")
@@ -82,12 +103,22 @@ def _hidden_states(settings, encoder, folds):
         return None
     utterances = {u.id: u for splits in folds.values() for u in splits.all()}
     utterances = list(utterances.values())
-    pooled = task_of(settings, next(iter(folds.values()))).pooled
-    folder = settings.folder / "hidden_states"
+    pooled = next(iter(tasks.values())).pooled
+    kind = f"{'pooled' if pooled else 'frames'}-{settings.precision}"
+    folder = settings.out / "hidden_states" / f"{weights_hash(encoder)[:12]}-{kind}"
     size = data.bytes_needed(encoder, utterances, pooled)
     print(f"hidden states of {len(utterances)} utterances: {size / 1e6:.1f} MB in {folder}")
-    with data.bad_input_explained():
-        return data.HiddenStateCache.build(encoder, utterances, folder, pooled=pooled)
+    try:
+        with data.bad_input_explained():
+            return data.HiddenStateCache.build(encoder, utterances, folder, pooled=pooled)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise OSError(
+            errno.ENOSPC,
+            f"{error.strerror}. Give another --out, or --no-cache to run the encoder in each step",
+            str(folder),
+        ) from error
 
 
 def _results(settings, runs):
@@ -96,12 +127,13 @@ def _results(settings, runs):
     for index, run in enumerate(runs):
         print(f"head {index + 1} of {len(runs)}: {run.job.name}")
         trained[run] = run.train()
-    best = {
-        rate: float(
-            np.mean([trained[run]["best"] for run in runs if run.job.learning_rate == rate])
-        )
-        for rate in dict.fromkeys(run.job.learning_rate for run in runs)
-    }
+    by_rate = {}
+    for run in runs:
+        by_rate.setdefault(run.job.learning_rate, []).append(trained[run]["best"])
+    # A learning rate at which a head diverged from the start is no choice.
+    best = {rate: float(np.mean(v)) for rate, v in by_rate.items() if None not in v}
+    if not best:
+        raise ValueError(f"Heads diverged at each of {list(by_rate)}; lower --learning-rates.")
     chosen = max(best, key=best.get)
     tested = [run for run in runs if run.job.learning_rate == chosen]
     tests = {run: run.test() for run in tested}
@@ -111,7 +143,14 @@ def _results(settings, runs):
         "configuration": settings,
         "recipe": settings.resolved_recipe,
         "versions": versions(),
-        "utterances": {run.job.fold or "all": _counts(run.splits) for run in tested},
+        "utterances": {
+            run.job.fold or "all": {
+                "train": trained[run]["utterances"],
+                "valid": len(run.splits.valid),
+                "test": len(run.splits.test),
+            }
+            for run in tested
+        },
         "valid": {f"{rate:g}": value for rate, value in best.items()},
         "learning_rate": chosen,
         "test": _test_table(tests),
@@ -122,10 +161,6 @@ def _results(settings, runs):
     }
     write_json(settings.folder / "results.json", results)
     return plain(results)
-
-
-def _counts(splits):
-    return {name: len(getattr(splits, name)) for name in ("train", "valid", "test")}
 
 
 def _test_table(tests):
@@ -150,13 +185,22 @@ def _mean_scores(scores):
     return {name: float(np.mean([one[name] for one in scores])) for name in scores[0]}
 
 
-def _check_folder(settings, encoder):
+def _check_export(path):
+    """Refuse to replace what is no SavedModel, before anything is computed."""
+    if path is not None and path.exists() and not (path / "saved_model.pb").is_file():
+        raise FileExistsError(
+            f"`export` {str(path)!r} is no SavedModel and would be replaced; give another path."
+        )
+
+
+def _check_folder(settings, encoder, folds):
     """Refuse a folder of another experiment, then write what this one is."""
     path = settings.folder / "configuration.json"
     now = {
         "configuration": plain(settings),
         "recipe": plain(settings.resolved_recipe),
         "encoder": {"weights": weights_hash(encoder)},
+        "corpus": {f"fold {fold}": _corpus_hash(splits) for fold, splits in folds.items()},
     }
     if path.is_file():
         was = json.loads(path.read_text())
@@ -164,14 +208,26 @@ def _check_folder(settings, encoder):
             f"{name}: {was[group].get(name)!r} -> {value!r}"
             for group in now
             for name, value in now[group].items()
-            if name not in _FREE and was[group].get(name) != value
+            if name not in _FREE and was[group].get(name, value) != value
         ]
         if differing:
             raise ValueError(
                 f"{settings.folder} holds an experiment of another configuration "
                 f"({', '.join(differing)}). Give another --name, or remove the folder."
             )
+        # Folds that are left out now were there before.
+        now["corpus"] = {**was["corpus"], **now["corpus"]}
     write_json(path, now)
+
+
+def _corpus_hash(splits):
+    """Hash of what a corpus says and of the sizes of its files."""
+    told = [
+        [u.id, u.text, dict(u.labels), u.part, os.stat(u.audio).st_size]
+        for utterances in (splits.train, splits.valid, splits.test)
+        for u in utterances
+    ]
+    return text_hash(json.dumps(told))
 
 
 @contextlib.contextmanager

@@ -1,5 +1,7 @@
 """What TensorBoard shows of a head: confusion, weights of the encoder's layers, slots, HParams."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -36,7 +38,13 @@ class ValidationAnswers(keras.callbacks.Callback):
         self._writer = tf.summary.create_file_writer(self.log_dir)
 
     def on_epoch_end(self, epoch, logs=None):
-        """Answer, score and draw."""
+        """Answer, score and draw; stop a head whose loss is no number."""
+        if math.isnan(logs["loss"]):
+            # It will not recover, and the scores of NaN would look like numbers.
+            print("the loss is NaN; this head stops here. Lower its learning rate.")
+            logs[f"val_{self.task.monitor}"] = math.nan
+            self.model.stop_training = True
+            return
         sync_state(self.model)
         answers = self.task.answers(self.model, self.batches)
         for name, value in self.task.scores(answers, self.utterances).items():

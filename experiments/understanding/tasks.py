@@ -193,7 +193,8 @@ def scores_by_part(task, answers, utterances):
 
 def _outputs(model, batches):
     """A model's outputs batch by batch, as NumPy; widths differ, so `predict` cannot join them."""
-    for batch in batches:
+    # JAX's compiled functions take no TensorFlow tensors.
+    for batch in batches.as_numpy_iterator():
         inputs = batch[0] if isinstance(batch, tuple) else batch
         outputs = model.predict_on_batch(inputs)
         yield {name: ops.convert_to_numpy(value) for name, value in outputs.items()}

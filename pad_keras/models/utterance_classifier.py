@@ -64,8 +64,9 @@ class UtteranceClassifier(SpeechTask):
     def call(self, inputs, training=None):
         """Compute the logits; see the class."""
         features, mask = self.features(inputs, training)
-        projected = self.projection(features)
-        weights = ops.cast(mask, projected.dtype)[:, :, None]
+        # A half-precision sum over many frames would be inexact, and may overflow.
+        projected = ops.cast(self.projection(features), "float32")
+        weights = ops.cast(mask, "float32")[:, :, None]
         mean = ops.sum(projected * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1)
         logits = self.classifier(mean)
         found, start = {}, 0

@@ -13,11 +13,12 @@ from experiments.understanding.configuration import RECIPES, Understanding, conf
 from experiments.understanding.corpora import SNIPS_SPEAKERS, read_splits
 from experiments.understanding.head import HeadRun
 from experiments.understanding.report import print_results, rows
-from experiments.understanding.run import understand
+from experiments.understanding.run import load_encoder, understand
 from experiments.understanding.summaries import ValidationAnswers, confusion, text_table
 from experiments.understanding.tasks import Classification, SlotFilling, scores_by_part
-from pad_keras.data import Utterance
+from pad_keras.data import BadInputError, Utterance
 from tests.data.corpus import tone
+from tests.data.test_slu_corpora import write_fsc
 from tests.small import speech_student
 
 
@@ -105,10 +106,13 @@ def test_another_configuration_or_encoder_is_refused(intents):
         understand(settings, encoder=speech_student(dim=32, seed=9))
 
 
-def test_a_killed_head_goes_on_to_the_same_result(intents, encoder, tmp_path, monkeypatch):
-    settings, whole = intents
-    name = "lr-0.01-seed-1"
-    alone = dataclasses.replace(settings, learning_rates=(1e-2,), seeds=(1,), out=tmp_path)
+@pytest.mark.parametrize("task", ["intents", "slots"])
+def test_a_killed_head_goes_on_to_the_same_result(task, request, tmp_path, monkeypatch):
+    settings, whole = request.getfixturevalue(task)
+    alone = dataclasses.replace(
+        settings, learning_rates=settings.learning_rates[:1], seeds=settings.seeds[:1], out=tmp_path
+    )
+    (name,) = (job.name for job in alone.jobs())
     real = ValidationAnswers.on_epoch_end
 
     def kill_in_the_second_epoch(self, epoch, logs=None):
@@ -134,20 +138,34 @@ def test_the_encoder_in_every_step_gives_what_its_cached_states_give(intents, tm
     )
     name = "lr-0.01-seed-0"
     history = understand(live)["heads"][name]["history"]
-    assert not (live.folder / "hidden_states").exists()
+    assert not (live.out / "hidden_states").exists()
     for found, expected in zip(history, whole["heads"][name]["history"], strict=True):
         assert found["loss"] == pytest.approx(expected["loss"], rel=1e-3)
 
 
-def test_slots(encoder, tmp_path):
-    export = tmp_path / "saved_model"
-    settings = Understanding("sf", encoder=encoder, out=tmp_path, export=export, tiny=True)
-    results = understand(settings)
+@pytest.fixture(scope="module")
+def slots(encoder, tmp_path_factory):
+    """Slot filling, dropout and SpecAugment included, on a small corpus of short tones."""
+    folder = tmp_path_factory.mktemp("slots")
+    speakers = {"train": ["Ann", "Ben", "Cid", "Dan"], "valid": ["Eve"], "test": ["Flo"]}
+    settings = Understanding(
+        "sf",
+        encoder=encoder,
+        data=write_snips(folder / "snips", speakers),
+        out=folder,
+        export=folder / "saved_model",
+        tiny=True,
+    )
+    return settings, understand(settings)
+
+
+def test_slots(slots):
+    settings, results = slots
     assert results["test"]["all"].keys() == {"slot_type_f1", "slot_value_cer"}
     assert results["chance"] == {"slot_type_f1": 0.0, "slot_value_cer": 1.0}
     log = EventAccumulator(str(settings.folder / "tensorboard" / "lr-0.001-seed-0")).Reload()
     assert {"slots", "layer_weights"} <= set(log.Tags()["tensors"])
-    assert (export / "saved_model.pb").is_file()
+    assert (settings.export / "saved_model.pb").is_file()
 
 
 def test_emotions_leave_each_session_out(encoder, tmp_path):
@@ -159,14 +177,110 @@ def test_emotions_leave_each_session_out(encoder, tmp_path):
     assert results["test"]["all"]["exact_match"]["interval"] is None
 
 
-def test_fine_tuning_trains_the_encoder_and_caches_nothing(encoder, tmp_path):
+def test_fine_tuning_trains_each_head_with_its_own_encoder(encoder, tmp_path):
     settings = Understanding(
-        "ic", encoder=encoder, out=tmp_path, fine_tune=True, updates=2, evaluate_every=1, tiny=True
+        "ic",
+        encoder=encoder,
+        out=tmp_path,
+        fine_tune=True,
+        updates=1,
+        seeds=(0, 1),
+        tiny=True,
     )
     understand(settings)
-    assert not (settings.folder / "hidden_states").exists()
-    with np.load(settings.folder / "heads" / "lr-0.002-seed-0" / "head.npz") as file:
-        assert len(file.files) > len(speech_student(dim=32).weights)
+    assert not (settings.out / "hidden_states").exists()
+    before = [ops.convert_to_numpy(weight) for weight in speech_student(dim=32).weights]
+    trained = []
+    for job in settings.jobs():
+        with np.load(settings.folder / "heads" / job.name / "head.npz") as file:
+            trained.append([file[name] for name in sorted(file.files)])
+    for arrays in trained:
+        # One update of Adam moves a weight by the learning rate at most.
+        steps = [np.abs(a - b).max() for a, b in zip(arrays, before, strict=False)]
+        assert 0 < max(steps) < 2 * 2e-3
+    assert not np.array_equal(trained[0][0], trained[1][0])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"learning_rates": (0.0,)}, "`learning_rates` must be positive"),
+        ({"seeds": (0, 0)}, "`seeds` must be different values"),
+        ({"seeds": ()}, "`seeds` must be different values"),
+        ({"folds": (7,)}, "`folds` must be of"),
+        ({"shots": 0}, "`shots` must be at least 1, got 0"),
+        ({"updates": 0}, "`updates` must be at least 1, got 0"),
+    ],
+)
+def test_arguments_that_mislead_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Understanding("er", **arguments)
+
+
+def test_a_wrong_encoder_is_named(tmp_path):
+    (tmp_path / "run" / "student").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="did you mean .*student"):
+        load_encoder(Understanding("ic", encoder=str(tmp_path / "run")))
+
+
+def test_only_a_saved_model_is_replaced(encoder, tmp_path):
+    (tmp_path / "precious").write_text("x")
+    settings = Understanding("ic", encoder=encoder, out=tmp_path, export=tmp_path, tiny=True)
+    with pytest.raises(FileExistsError, match="is no SavedModel and would be replaced"):
+        understand(settings)
+    assert (tmp_path / "precious").exists()
+
+
+def commands(root, **changes):
+    """A corpus of commands; `changes` are the rows of a split."""
+    rows = {
+        "train": [("s1", "a", "on", "light", "none"), ("s1", "b", "off", "light", "none")],
+        "valid": [("s2", "a", "on", "light", "none")],
+        "test": [("s3", "a", "on", "light", "none")],
+    }
+    for split, lines in {**rows, **changes}.items():
+        write_fsc(root, split, lines)
+    return root
+
+
+def test_an_unknown_label_is_named_before_anything_is_trained(tmp_path):
+    rows = [("s3", "a", "explode", "light", "none")]
+    settings = Understanding("ic", data=commands(tmp_path, test=rows), out=tmp_path)
+    with pytest.raises(BadInputError, match="test0.wav: the action 'explode' is none"):
+        understand(settings, encoder=speech_student())
+    assert not settings.folder.exists()
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_an_empty_split_is_named(split, tmp_path):
+    with pytest.raises(ValueError, match=f"The split '{split}' of .* has no utterance"):
+        read_splits(Understanding("ic", data=commands(tmp_path, **{split: []})))
+
+
+def test_results_on_another_corpus_are_not_passed_off(encoder, tmp_path):
+    settings = Understanding(
+        "ic", encoder=encoder, data=commands(tmp_path), updates=1, out=tmp_path, tiny=True
+    )
+    assert understand(settings)["test"]["all"]["exact_match"]["mean"] in (0.0, 1.0)
+    commands(tmp_path, test=[("s3", "a", "off", "light", "none")])
+    with pytest.raises(ValueError, match=r"another configuration \(fold None"):
+        understand(settings)
+
+
+def test_a_head_that_diverges_is_told(encoder, tmp_path, capsys):
+    settings = Understanding(
+        "ic",
+        encoder=encoder,
+        data=commands(tmp_path),
+        learning_rates=(1e38,),
+        updates=6,
+        evaluate_every=3,
+        out=tmp_path,
+        tiny=True,
+    )
+    with pytest.raises(ValueError, match="Heads diverged at each of"):
+        understand(settings)
+    assert "the loss is NaN" in capsys.readouterr().out
 
 
 def test_the_recipes_are_superbs():
@@ -176,8 +290,6 @@ def test_the_recipes_are_superbs():
     slots = Understanding("sf", recipe="superb").resolved_recipe
     assert (slots.projection_dim, slots.lstm_dim, slots.learning_rate) == (1024, 1024, 1e-4)
     assert configurations().keys() == {"ic", "sf", "er"}
-    with pytest.raises(ValueError, match="`updates` must be at least 1, got 0"):
-        _ = Understanding("ic", updates=0).resolved_recipe
 
 
 def write_snips(root, speakers):
