@@ -7,7 +7,7 @@ import torch
 from keras import ops
 
 from pad_keras.layers import FeatureSpecAugment
-from pad_keras.layers.feature_spec_augment import (
+from pad_keras.layers.augmentation import (
     cubic_weights,
     mask_spans,
     span_mask,
