@@ -4,7 +4,6 @@ import contextlib
 import errno
 import json
 import os
-import pathlib
 
 import keras
 import numpy as np
@@ -78,18 +77,7 @@ def load_encoder(settings):
 
     Returns:
         `Wav2Vec2Backbone`.
-
-    Raises:
-        FileNotFoundError: if the folder is not there, or is no preset.
     """
-    path = pathlib.Path(settings.encoder)
-    if (
-        len(path.parts) > 1
-        and "://" not in settings.encoder
-        and not (path / "config.json").exists()
-    ):
-        hint = f"; did you mean {path / 'student'}?" if (path / "student").is_dir() else "."
-        raise FileNotFoundError(f"No encoder's config.json in {settings.encoder!r}{hint}")
     # A size without weights must be the same encoder for every head and in every process.
     keras.utils.set_random_seed(0)
     return models.Wav2Vec2Backbone.from_preset(settings.encoder, dtype=settings.precision)

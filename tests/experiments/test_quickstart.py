@@ -1,3 +1,4 @@
+import json
 import os
 import pathlib
 import subprocess
@@ -6,8 +7,12 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from keras import ops
 
+from experiments.quickstart import save_undistilled
+from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND
+from tests.small import speech_student
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -36,10 +41,50 @@ def told(tmp_path_factory):
 
 def test_quickstart_tells_its_story(told):
     folder, story = told
-    for words in ("recall@1", "word overlap", "chance", "tensorboard --logdir", "most significant"):
+    for words in (
+        "recall@1",
+        "word overlap",
+        "chance",
+        "tensorboard --logdir",
+        "ic: accuracy, unseen",
+        "sf: slot-type F1",
+        "undistilled",
+        "most significant",
+        "confidence",
+    ):
         assert words in story
-    assert (folder / "runs" / "quickstart-tiny" / "results.json").exists()
-    assert (folder / "saved_models" / "quickstart-tiny-student" / "saved_model.pb").exists()
+    results = json.loads((folder / "runs" / "quickstart-tiny" / "quickstart.json").read_text())
+    assert results["heads"]["ic"].keys() == {"undistilled", "distilled"}
+    for model in ("student", "intents", "slots"):
+        name = f"quickstart-tiny-{model}"
+        assert (folder / "saved_models" / name / "saved_model.pb").exists()
+
+
+def test_heads_are_compared_on_the_student_that_was_distilled(told):
+    folder, _ = told
+    run = folder / "runs" / "quickstart-tiny"
+    before, after = (
+        Wav2Vec2Backbone.from_preset(str(run / name)) for name in ("undistilled", "student")
+    )
+    changed = [
+        not np.array_equal(*map(ops.convert_to_numpy, pair))
+        for pair in zip(before.weights, after.weights, strict=True)
+    ]
+    assert np.mean(changed) > 0.8
+    configuration = json.loads((run / "configuration.json").read_text())
+    assert configuration["student"]["preset"] == str(run / "undistilled")
+
+
+def test_another_student_does_not_go_on_with_a_run(tmp_path):
+    presets = []
+    for seed in (1, 2):
+        presets.append(str(tmp_path / f"preset-{seed}"))
+        speech_student(seed=seed).save_to_preset(presets[-1])
+    folder = tmp_path / "run" / "undistilled"
+    for _ in range(2):
+        assert save_undistilled(presets[0], folder) == folder
+    with pytest.raises(ValueError, match="holds a run with the student"):
+        save_undistilled(presets[1], folder)
 
 
 def test_the_saved_model_is_asked_by_tensorflow_alone(told, tmp_path):

@@ -13,7 +13,7 @@ from experiments.understanding.configuration import RECIPES, Understanding, conf
 from experiments.understanding.corpora import SNIPS_SPEAKERS, read_splits
 from experiments.understanding.head import HeadRun
 from experiments.understanding.report import print_results, rows
-from experiments.understanding.run import load_encoder, understand
+from experiments.understanding.run import understand
 from experiments.understanding.summaries import ValidationAnswers, confusion, text_table
 from experiments.understanding.tasks import Classification, SlotFilling, scores_by_part
 from pad_keras.data import BadInputError, Utterance
@@ -215,12 +215,6 @@ def test_fine_tuning_trains_each_head_with_its_own_encoder(encoder, tmp_path):
 def test_arguments_that_mislead_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Understanding("er", **arguments)
-
-
-def test_a_wrong_encoder_is_named(tmp_path):
-    (tmp_path / "run" / "student").mkdir(parents=True)
-    with pytest.raises(FileNotFoundError, match="did you mean .*student"):
-        load_encoder(Understanding("ic", encoder=str(tmp_path / "run")))
 
 
 def test_only_a_saved_model_is_replaced(encoder, tmp_path):

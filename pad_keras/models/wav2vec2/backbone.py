@@ -302,7 +302,7 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
 
         Raises:
             ValueError: if the checkpoint does not fit the architecture, with the weights' names.
-            FileNotFoundError: if a folder lacks the weights.
+            FileNotFoundError: if a folder is missing, or lacks `config.json` or the weights.
 
         Example:
 

@@ -44,8 +44,10 @@ def find_checkpoint(preset, load_weights=True):
         `pathlib.Path`; `None` if the preset is of another kind (KerasHub's, say).
 
     Raises:
+        FileNotFoundError: if it is a path without `config.json`.
         ValueError: if it is a transformers checkpoint of another model.
     """
+    _check_path(str(preset))
     on_hub = str(preset).startswith(HUB_SCHEME)
     if on_hub:
         config_path = _download(str(preset), [CONFIG_FILE]) / CONFIG_FILE
@@ -66,6 +68,16 @@ def find_checkpoint(preset, load_weights=True):
         if load_weights:
             _download_weights(str(preset))
     return config_path.parent
+
+
+def _check_path(preset):
+    """Refuse a path without a model: KerasHub would take it for a name that it does not know."""
+    path = Path(preset)
+    is_path = "://" not in preset and (path.is_dir() or len(path.parts) > 1)
+    if is_path and not (path / CONFIG_FILE).is_file():
+        there = sorted(str(found.parent) for found in path.glob(f"*/{CONFIG_FILE}"))
+        hint = f"did you mean {' or '.join(there)}?" if there else f"a hub's is {HUB_SCHEME}{path}."
+        raise FileNotFoundError(f"No {CONFIG_FILE} in {preset!r}; {hint}")
 
 
 def _download_weights(preset):

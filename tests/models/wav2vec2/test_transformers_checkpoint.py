@@ -336,3 +336,15 @@ def test_a_hub_repository_loads_with_one_weight_format(name, reference, tmp_path
     backbone = Wav2Vec2Backbone.from_preset("hf://facebook/wav2vec2-base")
     assert sorted(path.name for path in cache.iterdir()) == sorted(["config.json", name])
     assert_same_weights(backbone, Wav2Vec2Backbone.from_preset(str(folder)))
+
+
+def test_a_path_without_a_model_is_named(tmp_path):
+    run = tmp_path / "run"
+    (run / "student").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="No config.json in .*run'; a hub's is hf://"):
+        Wav2Vec2Backbone.from_preset(str(run))
+    (run / "student" / "config.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match="did you mean .*student?"):
+        Wav2Vec2Backbone.from_preset(str(run))
+    with pytest.raises(FileNotFoundError, match="No config.json in 'facebook/wav2vec2-base'"):
+        Wav2Vec2Backbone.from_preset("facebook/wav2vec2-base")
