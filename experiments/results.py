@@ -4,12 +4,13 @@ import dataclasses
 import importlib.metadata
 import json
 import math
-import os
 import pathlib
 
 import keras
 from rich.console import Console
 from rich.table import Table
+
+from experiments.corpora.layout import write_text_atomically
 
 _PROJECT = pathlib.Path(__file__).parents[1]
 _PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "torch", "numpy")
@@ -22,11 +23,7 @@ def write_json(path, value):
         path: path; its parents are created.
         value: anything JSON knows, and paths and dataclasses.
     """
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(plain(value), indent=2) + "\n")
-    os.replace(partial, path)
+    write_text_atomically(pathlib.Path(path), json.dumps(plain(value), indent=2) + "\n")
 
 
 def plain(value):

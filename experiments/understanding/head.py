@@ -2,12 +2,12 @@
 
 import json
 import math
-import os
 import shutil
 
 import keras
 
 from experiments.backends import resolve_jit
+from experiments.corpora.layout import write_text_atomically
 from experiments.results import plain, write_json
 from experiments.understanding.best_head import BestHead
 from experiments.understanding.summaries import ValidationAnswers, write_hyperparameters
@@ -188,7 +188,5 @@ class HeadRun:
             self.task.texts(answers),
             strict=True,
         )
-        path = self.folder / "test.tsv"
-        partial = path.with_name(path.name + ".partial")
-        partial.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
-        os.replace(partial, path)
+        text = "".join("\t".join(row) + "\n" for row in rows)
+        write_text_atomically(self.folder / "test.tsv", text)

@@ -57,8 +57,9 @@ def understand(settings, encoder=None):
             for utterances in (splits.train, splits.valid, splits.test):
                 tasks[fold].targets(utterances)
         encoder = encoder or load_encoder(settings)
-        _check_folder(settings, encoder, folds)
-        cache = _hidden_states(settings, encoder, folds, tasks)
+        encoder_hash = weights_hash(encoder)
+        _check_folder(settings, encoder_hash, folds)
+        cache = _hidden_states(settings, encoder, encoder_hash, folds, tasks)
         initial_weights = encoder.get_weights() if settings.fine_tune else None
         runs = [
             HeadRun(
@@ -83,7 +84,7 @@ def load_encoder(settings):
     return models.Wav2Vec2Backbone.from_preset(settings.encoder, dtype=settings.precision)
 
 
-def _hidden_states(settings, encoder, folds, tasks):
+def _hidden_states(settings, encoder, encoder_hash, folds, tasks):
     """The cache of all utterances of an experiment, or `None`."""
     for fold, splits in folds.items():
         print(f"{settings.root}{'' if fold is None else f', fold {fold}'}\n{describe(splits)}")
@@ -93,7 +94,7 @@ def _hidden_states(settings, encoder, folds, tasks):
     utterances = list(utterances.values())
     pooled = next(iter(tasks.values())).pooled
     kind = f"{'pooled' if pooled else 'frames'}-{settings.precision}"
-    folder = settings.out / "hidden_states" / f"{weights_hash(encoder)[:12]}-{kind}"
+    folder = settings.out / "hidden_states" / f"{encoder_hash[:12]}-{kind}"
     size = data.bytes_needed(encoder, utterances, pooled)
     print(f"hidden states of {len(utterances)} utterances: {size / 1e6:.1f} MB in {folder}")
     try:
@@ -181,13 +182,13 @@ def _check_export(path):
         )
 
 
-def _check_folder(settings, encoder, folds):
+def _check_folder(settings, encoder_hash, folds):
     """Refuse a folder of another experiment, then write what this one is."""
     path = settings.folder / "configuration.json"
     now = {
         "configuration": plain(settings),
         "recipe": plain(settings.resolved_recipe),
-        "encoder": {"weights": weights_hash(encoder)},
+        "encoder": {"weights": encoder_hash},
         "corpus": {f"fold {fold}": _corpus_hash(splits) for fold, splits in folds.items()},
     }
     if path.is_file():
