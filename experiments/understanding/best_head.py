@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from pad_keras.callbacks.training_state import storable
-from pad_keras.callbacks.training_summary import sync_state
+from pad_keras.callbacks.model_state import sync_state
 
 
 class BestHead(keras.callbacks.Callback):

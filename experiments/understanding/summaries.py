@@ -9,7 +9,7 @@ from keras import ops
 from tensorboard.plugins.hparams import api as hparams
 
 from pad_keras.callbacks.figures import figure_array, new_figure
-from pad_keras.callbacks.training_summary import sync_state
+from pad_keras.callbacks.model_state import sync_state
 
 _SHOWN_TEXTS = 8
 

@@ -1,15 +1,21 @@
 """Callbacks of `fit`: TensorBoard, evaluation, checkpoints that resume exactly."""
 
-from pad_keras.callbacks.alignment_evaluation import AlignmentEvaluation
-from pad_keras.callbacks.alignment_summary import AlignmentSummary
-from pad_keras.callbacks.best_student import BestStudent
-from pad_keras.callbacks.training_state import TrainingState
-from pad_keras.callbacks.training_summary import TrainingSummary
+import importlib
 
-__all__ = [
-    "AlignmentEvaluation",
-    "AlignmentSummary",
-    "BestStudent",
-    "TrainingState",
-    "TrainingSummary",
-]
+_MODULES = {
+    "AlignmentEvaluation": "alignment_evaluation",
+    "AlignmentSummary": "alignment_summary",
+    "BestStudent": "best_student",
+    "TrainingState": "training_state",
+    "TrainingSummary": "training_summary",
+}
+
+__all__ = sorted(_MODULES)
+
+
+def __getattr__(name):
+    """Import on first access: some need TensorFlow, checkpoints work without."""
+    if name in _MODULES:
+        module = importlib.import_module(f"pad_keras.callbacks.{_MODULES[name]}")
+        return getattr(module, name)
+    raise AttributeError(f"module 'pad_keras.callbacks' has no attribute {name!r}")

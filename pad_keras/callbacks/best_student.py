@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from pad_keras.callbacks.training_summary import sync_state
+from pad_keras.callbacks.model_state import sync_state
 from pad_keras.folders import replaced_folder
 
 _PROJECTION = "projection.npz"

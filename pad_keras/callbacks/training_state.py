@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from pad_keras.callbacks.training_summary import sync_state
+from pad_keras.callbacks.model_state import sync_state
 
 _META = "meta"
 _TORCH = "torch_generator_"

@@ -4,7 +4,8 @@ import time
 
 import keras
 import tensorflow as tf
-from keras import ops
+
+from pad_keras.callbacks.model_state import optimizer_scalars
 
 
 class TrainingSummary(keras.callbacks.Callback):
@@ -83,32 +84,3 @@ class TrainingSummary(keras.callbacks.Callback):
         with self._writer.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(f"{group}/{name}", float(value))
-
-
-def optimizer_scalars(model):
-    """Learning rate and, of a `MonitoredAdamW`, gradient norm as they are now.
-
-    Args:
-        model: compiled `keras.Model`, in or after `fit`.
-
-    Returns:
-        Dict of floats.
-    """
-    sync_state(model)
-    optimizer = model.optimizer
-    values = {"learning_rate": float(ops.convert_to_numpy(optimizer.learning_rate))}
-    # Loss scaling wraps the optimizer that was given.
-    monitored = getattr(optimizer, "inner_optimizer", optimizer)
-    if hasattr(monitored, "gradient_norm"):
-        values["gradient_norm"] = float(ops.convert_to_numpy(monitored.gradient_norm))
-    return values
-
-
-def sync_state(model):
-    """Bring a model's variables up to date inside `fit`: JAX keeps them elsewhere meanwhile.
-
-    Args:
-        model: `keras.Model`.
-    """
-    if keras.backend.backend() == "jax":
-        model.jax_state_sync()

@@ -1,6 +1,7 @@
 """Encoders, the model that distils one into another, and heads for understanding speech."""
 
 from pad_keras.models.alignment_distiller import AlignmentDistiller
+from pad_keras.models.pretraining.masked_prediction import MaskedPredictionModel
 from pad_keras.models.slot_filler import SlotFiller
 from pad_keras.models.slot_vocabulary import SlotVocabulary
 from pad_keras.models.speech_task import superb_optimizer
@@ -10,6 +11,7 @@ from pad_keras.models.wav2vec2.backbone import Wav2Vec2Backbone
 
 __all__ = [
     "AlignmentDistiller",
+    "MaskedPredictionModel",
     "SlotFiller",
     "SlotVocabulary",
     "TextTeacher",

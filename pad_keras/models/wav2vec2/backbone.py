@@ -204,37 +204,16 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
             for index in range(num_layers)
         ]
 
+        self.norm_first = norm_first
+        self.stop_significance_gradient = stop_significance_gradient
+
         # === Functional model ===
         waveform = keras.Input((None,), dtype="float32", name="waveform")
         padding_mask = keras.Input((None,), dtype="bool", name="padding_mask")
-        x, mask = self.feature_encoder(waveform, padding_mask)
-        if feature_projection_norm:
-            x = self.feature_norm(x)
-        x = self.feature_dropout(self.feature_projection(x))
-        x = self.positional_embedding(self.spec_augment(x), mask)
-        if not norm_first:
-            x = self.encoder_norm(x)
-        x = self.encoder_dropout(x)
-        hidden_states, received = [x], []
-        for layer in self.transformer_layers:
-            x = layer(x, mask)
-            if layer.return_received:
-                x, received_by_layer = x
-                received.append(received_by_layer)
-            hidden_states.append(x)
-        if norm_first:
-            x = hidden_states[-1] = self.encoder_norm(x)
-        significance = mean_prior(received, mask)
-        if stop_significance_gradient:
-            significance = ops.stop_gradient(significance)
+        frames, mask = self.feature_encoder(waveform, padding_mask)
         super().__init__(
             inputs={"waveform": waveform, "padding_mask": padding_mask},
-            outputs={
-                "sequence_output": x,
-                "hidden_states": ops.stack(hidden_states, axis=1),
-                "significance": significance,
-                "mask": mask,
-            },
+            outputs=self.contextualize(frames, mask),
             dtype=dtype,
             **kwargs,
         )
@@ -255,7 +234,6 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
         self.positional_kernel = positional_kernel
         self.positional_groups = positional_groups
         self.positional_batch_norm = positional_batch_norm
-        self.norm_first = norm_first
         self.feature_projection_norm = feature_projection_norm
         self.layer_norm_epsilon = layer_norm_epsilon
         self.hidden_dropout = hidden_dropout
@@ -271,8 +249,48 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
         self.normalize_waveform = normalize_waveform
         self.freeze_feature_encoder = freeze_feature_encoder
         self.significance_layers = None if significance_layers is None else chosen_layers
-        self.stop_significance_gradient = stop_significance_gradient
         self.model_type = model_type
+
+    def contextualize(self, frames, mask, masked=None, training=None):
+        """From the front end's frames to the outputs: the backbone without its front end.
+
+        For pretraining, which has to know which frames are masked.
+
+        Args:
+            frames: `[batch, frames, conv_filters[-1]]`, of `feature_encoder`.
+            mask: `[batch, frames]` bool, true at real frames.
+            masked: `[batch, frames]` bool, frames that become the mask embedding. Defaults to
+                what `mask_time_prob` draws in training.
+            training: bool.
+
+        Returns:
+            Dict of the backbone's outputs; see the class.
+        """
+        x = frames if self.feature_norm is None else self.feature_norm(frames)
+        x = self.feature_dropout(self.feature_projection(x), training=training)
+        x = self.spec_augment(x, masked, training=training)
+        x = self.positional_embedding(x, mask)
+        if not self.norm_first:
+            x = self.encoder_norm(x)
+        x = self.encoder_dropout(x, training=training)
+        hidden_states, received = [x], []
+        for layer in self.transformer_layers:
+            x = layer(x, mask, training=training)
+            if layer.return_received:
+                x, received_by_layer = x
+                received.append(received_by_layer)
+            hidden_states.append(x)
+        if self.norm_first:
+            x = hidden_states[-1] = self.encoder_norm(x)
+        significance = mean_prior(received, mask)
+        if self.stop_significance_gradient:
+            significance = ops.stop_gradient(significance)
+        return {
+            "sequence_output": x,
+            "hidden_states": ops.stack(hidden_states, axis=1),
+            "significance": significance,
+            "mask": mask,
+        }
 
     def get_config(self):
         """Arguments that rebuild this backbone."""

@@ -8,6 +8,29 @@ from pad_keras.models.wav2vec2.convolutions import grouped_conv
 BATCH_NORM_EPSILON = 1e-5
 
 
+def random_spans(batch, size, prob, length, seed):
+    """Draw spans of positions.
+
+    Args:
+        batch: int or scalar tensor.
+        size: int or scalar tensor, positions.
+        prob: float in [0, 1), expected share of positions in a span.
+        length: int, positions of a span.
+        seed: `keras.random.SeedGenerator`.
+
+    Returns:
+        `[batch, size]` bool, true with probability `prob` in runs of at least `length` (cut at
+        the edges).
+    """
+    # A position is masked if a span starts in it or in one of the `length - 1` before it,
+    # virtual ones before the first included, so that the edges are masked as often.
+    start_prob = 1.0 - (1.0 - prob) ** (1.0 / length)
+    draws = keras.random.uniform((batch, size + length - 1), seed=seed)
+    starts = ops.cast(draws < start_prob, "int32")
+    before = ops.pad(ops.cumsum(starts, axis=1), ((0, 0), (1, 0)))
+    return before[:, length:] > before[:, :size]
+
+
 @keras.saving.register_keras_serializable(package="pad_keras")
 class SpecAugment(keras.layers.Layer):
     """Masks random spans of frames and of channels in training.
@@ -26,9 +49,11 @@ class SpecAugment(keras.layers.Layer):
 
     Call arguments:
         x: `[batch, frames, channels]`.
+        masked: `[batch, frames]` bool, the frames to mask, in and out of training; by default
+            they are drawn in training.
 
     Returns:
-        The same shape; unchanged outside training.
+        The same shape.
 
     Reference:
         SpecAugment (arXiv 1904.08779); wav2vec 2.0 (arXiv 2006.11477), section 3.1 and 4.3.
@@ -50,7 +75,7 @@ class SpecAugment(keras.layers.Layer):
         self.feature_length = feature_length
         self.seed_generator = keras.random.SeedGenerator()
 
-    def build(self, x_shape):
+    def build(self, x_shape, masked_shape=None):
         """Create the vector that stands for a masked frame."""
         # Always there, masking or not, so that a checkpoint's vector is never lost.
         self.mask_embedding = self.add_weight(
@@ -61,30 +86,33 @@ class SpecAugment(keras.layers.Layer):
             trainable=self.time_prob > 0,
         )
 
-    def call(self, x, training=None):
-        """Mask in training; see the class for the arguments."""
-        if not training:
-            return x
+    def call(self, x, masked=None, training=None):
+        """Mask; see the class for the arguments."""
         batch, frames, channels = ops.shape(x)
-        if self.time_prob > 0:
-            masked = self._spans(batch, frames, self.time_prob, self.time_length)
+        if masked is None and training and self.time_prob > 0:
+            masked = self.time_spans(batch, frames)
+        if masked is not None:
             x = ops.where(masked[:, :, None], ops.cast(self.mask_embedding, x.dtype), x)
-        if self.feature_prob > 0:
-            masked = self._spans(batch, channels, self.feature_prob, self.feature_length)
-            x = ops.where(masked[:, None, :], ops.zeros((), x.dtype), x)
+        if training and self.feature_prob > 0:
+            channel_mask = random_spans(
+                batch, channels, self.feature_prob, self.feature_length, self.seed_generator
+            )
+            x = ops.where(channel_mask[:, None, :], ops.zeros((), x.dtype), x)
         return x
 
-    def _spans(self, batch, size, prob, length):
-        """`[batch, size]` bool, true with probability `prob` in runs of at least `length`."""
-        # A position is masked if a span starts in it or in one of the `length - 1` before it,
-        # virtual ones before the first included, so that the edges are masked as often.
-        start_prob = 1.0 - (1.0 - prob) ** (1.0 / length)
-        draws = keras.random.uniform((batch, size + length - 1), seed=self.seed_generator)
-        starts = ops.cast(draws < start_prob, "int32")
-        before = ops.pad(ops.cumsum(starts, axis=1), ((0, 0), (1, 0)))
-        return before[:, length:] > before[:, :size]
+    def time_spans(self, batch, frames):
+        """Draw the frames to mask.
 
-    def compute_output_shape(self, x_shape):
+        Args:
+            batch: int or scalar tensor.
+            frames: int or scalar tensor.
+
+        Returns:
+            `[batch, frames]` bool.
+        """
+        return random_spans(batch, frames, self.time_prob, self.time_length, self.seed_generator)
+
+    def compute_output_shape(self, x_shape, masked_shape=None):
         """Shape of the input."""
         return x_shape
 

@@ -1,0 +1,1 @@
+"""Pretraining of a speech encoder on anybody's audio. Needs no TensorFlow."""

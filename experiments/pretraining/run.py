@@ -1,0 +1,281 @@
+"""A pretraining run, from a configuration to a folder of results."""
+
+import dataclasses
+import math
+
+import keras
+import numpy as np
+
+from experiments.backends import resolve_jit
+from experiments.pretraining.batches import FrontEnd, SpeechBatches, for_fit
+from experiments.pretraining.clusters import (
+    assign_clusters,
+    fit_clusters,
+    hidden_features,
+    mfcc_features,
+)
+from experiments.pretraining.recordings import find_recordings, total_hours
+from experiments.results import plain, versions, write_json
+from pad_keras import callbacks, models, optimizers
+from pad_keras.folders import replaced_folder
+
+_TINY_RECORDINGS = 24
+# What may change when a run goes on.
+_FREE = ("out", "name", "jit_compile", "tiny")
+
+
+def pretrain(configuration):
+    """Run a configuration, or go on with it where a killed run stopped.
+
+    Writes, into `configuration.folder`: `configuration.json`; for each stage a folder `stage-n`
+    with `clusters.npz` and the checkpoints to resume from; `results.json`; `encoder`, the
+    pretrained encoder as a preset; and, where TensorFlow is installed, `tensorboard`.
+
+    Args:
+        configuration: `experiments.pretraining.configuration.Pretraining`.
+
+    Returns:
+        Dict, the contents of `results.json`.
+
+    Raises:
+        ValueError: if the folder holds a run of another configuration, or naming broken audio.
+        FileNotFoundError: if a folder is missing or holds no audio.
+
+    Example:
+
+    ```python
+    results = pretrain(Pretraining(audio=("recordings",), valid=("others",)))
+    ```
+    """
+    folder = configuration.folder
+    configuration = configuration.resolved()
+    keras.utils.set_random_seed(configuration.seed)
+    corpora = {name: find_recordings(getattr(configuration, name)) for name in ("audio", "valid")}
+    if configuration.tiny:
+        corpora = {name: found[:_TINY_RECORDINGS] for name, found in corpora.items()}
+    for name, recordings in corpora.items():
+        print(f"{name}: {len(recordings)} recordings, {total_hours(recordings):.2f} hours")
+    backbone = build_backbone(configuration)
+    histories = []
+    for stage in configuration.stages():
+        print(f"stage {stage.index + 1} of {len(configuration.stages())}")
+        clusters = stage_clusters(configuration, folder, stage, corpora, backbone)
+        histories.append(fit_stage(configuration, folder, stage, corpora, clusters, backbone))
+    save_encoder(backbone, folder / "encoder")
+    results = {
+        "configuration": configuration,
+        "versions": versions(),
+        "hours": {name: total_hours(recordings) for name, recordings in corpora.items()},
+        "parameters": backbone.count_params(),
+        "history": histories,
+    }
+    write_json(folder / "results.json", results)
+    return plain(results)
+
+
+def build_backbone(configuration):
+    """The encoder to pretrain.
+
+    Args:
+        configuration: `Pretraining`.
+
+    Returns:
+        `Wav2Vec2Backbone` that masks frames in training.
+    """
+    return models.Wav2Vec2Backbone.from_preset(
+        configuration.student,
+        dtype=configuration.precision,
+        mask_time_prob=configuration.mask_time_prob,
+        mask_time_length=configuration.mask_time_length,
+        hidden_dropout=configuration.dropout,
+        attention_dropout=configuration.dropout,
+    )
+
+
+def stage_clusters(configuration, folder, stage, corpora, backbone):
+    """Clusters of every frame, computed once and kept.
+
+    Args:
+        configuration: `Pretraining`.
+        folder: path of the run.
+        stage: `Stage`.
+        corpora: dict from `"audio"` and `"valid"` to lists of `Recording`.
+        backbone: `Wav2Vec2Backbone`, as the stage before left it.
+
+    Returns:
+        Dict from name of a corpus to a list of `[frames]` arrays; `None` each if the objective
+        has no clusters.
+    """
+    if not stage.num_clusters:
+        return dict.fromkeys(corpora)
+    path = folder / f"stage-{stage.index}" / "clusters.npz"
+    if not path.is_file():
+        _write_clusters(path, configuration, stage, corpora, backbone)
+    with np.load(path, allow_pickle=False) as file:
+        return {
+            name: np.split(file[f"{name}_clusters"], np.cumsum(file[f"{name}_frames"])[:-1])
+            for name in corpora
+        }
+
+
+def _write_clusters(path, configuration, stage, corpora, backbone):
+    def features(recordings):
+        if stage.layer is None:
+            return mfcc_features(recordings, front_end_of(backbone))
+        return hidden_features(recordings, backbone, stage.layer)
+
+    audio = corpora["audio"]
+    print(f"{stage.num_clusters} clusters of {'MFCC' if stage.layer is None else 'hidden states'}")
+    centres = fit_clusters(features(audio), len(audio), stage.num_clusters, seed=configuration.seed)
+    arrays = {"centres": centres}
+    for name, recordings in corpora.items():
+        clusters = assign_clusters(features(recordings), centres, len(recordings))
+        arrays[f"{name}_clusters"] = np.concatenate(clusters)
+        arrays[f"{name}_frames"] = np.array([len(frames) for frames in clusters])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **arrays)
+    partial.replace(path)
+
+
+def front_end_of(backbone):
+    """Which samples the frames of a backbone see.
+
+    Args:
+        backbone: `Wav2Vec2Backbone`.
+
+    Returns:
+        `FrontEnd`.
+    """
+    return FrontEnd(backbone.conv_kernels, backbone.conv_strides)
+
+
+def fit_stage(configuration, folder, stage, corpora, clusters, backbone):
+    """Train a stage, from its start or from the newest checkpoint.
+
+    Args:
+        configuration: `Pretraining`.
+        folder: path of the run.
+        stage: `Stage`.
+        corpora: dict of lists of `Recording`.
+        clusters: dict, as `stage_clusters` gives it.
+        backbone: `Wav2Vec2Backbone`; it is trained in place.
+
+    Returns:
+        List of dicts, the logs of all epochs.
+    """
+    model = build_model(configuration, stage, backbone)
+    compile_model(model, configuration, stage.steps)
+    steps = min(configuration.steps_per_epoch, stage.steps)
+    epochs = math.ceil(stage.steps / steps)
+    state = callbacks.TrainingState(
+        folder / f"stage-{stage.index}" / "state", fingerprint=_fingerprint(configuration, corpora)
+    )
+    start = state.restore(model)
+    write_json(folder / "configuration.json", {**plain(configuration), "versions": versions()})
+    if start:
+        print(f"going on in {folder}: {start} of {epochs} epochs are done")
+    if start >= epochs:
+        return state.history
+    shared = {
+        "front_end": front_end_of(backbone),
+        "batch_seconds": configuration.batch_seconds,
+        "max_seconds": configuration.max_seconds,
+        "seed": configuration.seed + stage.index,
+    }
+    train = SpeechBatches(
+        corpora["audio"],
+        steps=steps,
+        clusters=clusters["audio"],
+        augmentation=configuration.augmentation if configuration.augment else None,
+        first_epoch=start,
+        workers=2,
+        **shared,
+    )
+    valid = SpeechBatches(corpora["valid"], steps=0, clusters=clusters["valid"], **shared)
+    valid.steps = valid.batches_per_pass
+    model.fit(
+        for_fit(train),
+        validation_data=for_fit(valid),
+        validation_steps=valid.steps,
+        steps_per_epoch=steps,
+        initial_epoch=start,
+        epochs=epochs,
+        # The stream is shuffled.
+        shuffle=False,
+        callbacks=[*_tensorboard(configuration, folder, stage), state],
+    )
+    return state.history
+
+
+def build_model(configuration, stage, backbone):
+    """The pretraining model of a stage.
+
+    Args:
+        configuration: `Pretraining`.
+        stage: `Stage`.
+        backbone: `Wav2Vec2Backbone`.
+
+    Returns:
+        `keras.Model`, not compiled.
+    """
+    if configuration.objective == "hubert":
+        return models.MaskedPredictionModel(backbone, stage.num_clusters)
+    return models.ContrastiveModel(backbone)
+
+
+def compile_model(model, configuration, steps):
+    """Give a model its optimizer.
+
+    Args:
+        model: `keras.Model`.
+        configuration: `Pretraining`.
+        steps: int, updates in all.
+    """
+    warmup = min(steps - 1, math.ceil(configuration.warmup_share * steps))
+    optimizer = optimizers.MonitoredAdamW(
+        optimizers.warmup_decay(configuration.learning_rate, warmup, steps),
+        beta_2=0.98,
+        weight_decay=configuration.weight_decay,
+        global_clipnorm=configuration.clip_norm,
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "mask_embedding"])
+    if configuration.precision == "mixed_float16":
+        # Only a policy that is global makes Keras do so by itself.
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    model.compile(optimizer=optimizer, jit_compile=resolve_jit(configuration.jit_compile))
+
+
+def save_encoder(backbone, folder):
+    """Write an encoder as a preset that masks nothing by itself.
+
+    Args:
+        backbone: `Wav2Vec2Backbone`.
+        folder: path; what is there is replaced.
+    """
+    config = {**backbone.get_config(), "mask_time_prob": 0.0, "dtype": "float32"}
+    encoder = models.Wav2Vec2Backbone.from_config(config)
+    encoder.set_weights(backbone.get_weights())
+    with replaced_folder(folder) as partial:
+        encoder.save_to_preset(str(partial))
+
+
+def _tensorboard(configuration, folder, stage):
+    """Scalars for TensorBoard, where TensorFlow, which writes them, is installed."""
+    try:
+        import tensorflow  # noqa: F401
+    except ImportError:
+        return []
+    summary = callbacks.TrainingSummary(
+        folder / "tensorboard" / f"stage-{stage.index}", 1, configuration.batch_seconds
+    )
+    return [summary]
+
+
+def _fingerprint(configuration, corpora):
+    """What must not change when a run goes on."""
+    kept = plain(dataclasses.asdict(configuration))
+    for name in _FREE:
+        del kept[name]
+    hours = {name: total_hours(recordings) for name, recordings in corpora.items()}
+    return {**kept, "hours": hours}

@@ -1,0 +1,1 @@
+"""Pretraining of a speech encoder, without labels or text."""
