@@ -60,6 +60,8 @@ class Pretraining:
     """Expected share of masked frames."""
     mask_time_length: int = 10
     """Frames of a masked span."""
+    unmasked_weight: float = 0.5
+    """Weight of the loss of frames that are not masked (hubert); the paper has 0."""
     dropout: float = 0.05
     """Of the transformer."""
     augmentation: Augmentation = Augmentation()

@@ -164,6 +164,8 @@ def fit_stage(configuration, folder, stage, corpora, clusters, backbone):
     Returns:
         List of dicts, the logs of all epochs.
     """
+    # A stage begins alike whether the one before was trained in this process or another.
+    keras.utils.set_random_seed(configuration.seed + stage.index)
     model = build_model(configuration, stage, backbone)
     compile_model(model, configuration, stage.steps)
     steps = min(configuration.steps_per_epoch, stage.steps)
@@ -220,7 +222,9 @@ def build_model(configuration, stage, backbone):
         `keras.Model`, not compiled.
     """
     if configuration.objective == "hubert":
-        return models.MaskedPredictionModel(backbone, stage.num_clusters)
+        return models.MaskedPredictionModel(
+            backbone, stage.num_clusters, unmasked_weight=configuration.unmasked_weight
+        )
     return models.ContrastiveModel(backbone)
 
 

@@ -2,7 +2,14 @@
 
 from pad_keras.layers.anchor_span_pooling import AnchorSpanPooling
 from pad_keras.layers.feature_spec_augment import FeatureSpecAugment
+from pad_keras.layers.gumbel_quantizer import GumbelQuantizer
 from pad_keras.layers.significance_prior import SignificancePrior
 from pad_keras.layers.weighted_layer_sum import WeightedLayerSum
 
-__all__ = ["AnchorSpanPooling", "FeatureSpecAugment", "SignificancePrior", "WeightedLayerSum"]
+__all__ = [
+    "AnchorSpanPooling",
+    "FeatureSpecAugment",
+    "GumbelQuantizer",
+    "SignificancePrior",
+    "WeightedLayerSum",
+]

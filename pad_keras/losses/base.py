@@ -107,8 +107,7 @@ class AlignmentLoss(keras.distillation.DistillationLoss):
         Returns:
             `[batch, units, dim]` float32, zeros at padding.
         """
-        is_real = ops.cast(units["mask"], "bool")[:, :, None]
-        return ops.where(is_real, ops.cast(units["embeddings"], "float32"), 0.0)
+        return functional.valid_units(units["embeddings"], units["mask"])
 
     def get_config(self):
         """Arguments that rebuild this loss."""

@@ -4,12 +4,13 @@ import keras
 
 # The package, not the class: layers/ reads losses.functional, so either may be imported first.
 from pad_keras import layers
-from pad_keras.losses import functional
-from pad_keras.losses.base import WEIGHTINGS, AlignmentLoss
+from pad_keras.losses import checks, functional
+from pad_keras.losses.base import WEIGHTINGS
+from pad_keras.losses.local_alignment import LocalAlignmentLoss
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
-class SpanAlignment(AlignmentLoss):
+class SpanAlignment(LocalAlignmentLoss):
     """Cosine of every text unit with the adaptive span of frames that matches it best (PAD-SLocal).
 
     Spans of several widths about the most significant frames are mean-pooled (see
@@ -27,6 +28,10 @@ class SpanAlignment(AlignmentLoss):
         pooling: `"mean"`, or `"significance"` for a mean weighted by the prior.
         stop_significance_gradient: bool, whether the weights are constants.
         name: str, name of this loss in logs.
+        softness: float >= 0, temperature of a soft maximum over spans, the mean of their cosines
+            weighted by the softmax of these; 0 is the paper's hard maximum.
+        centre_units: bool, whether each utterance's mean unit is subtracted from its units, on
+            both sides, before the cosine.
 
     Raises:
         ValueError: for an unknown option or a value out of range.
@@ -55,8 +60,12 @@ class SpanAlignment(AlignmentLoss):
         pooling="mean",
         stop_significance_gradient=True,
         name="span_alignment",
+        *,
+        softness=0.0,
+        centre_units=False,
     ):
-        super().__init__(weighting, stop_significance_gradient, name)
+        super().__init__(weighting, stop_significance_gradient, name, centre_units)
+        self.softness = checks.non_negative("softness", softness)
         self.span_pooling = layers.AnchorSpanPooling(
             anchors_per_unit=anchors_per_unit,
             radius=radius,
@@ -67,7 +76,7 @@ class SpanAlignment(AlignmentLoss):
         )
 
     def spans(self, teacher_outputs, student_outputs):
-        """The candidate spans of a batch, pooled.
+        """The candidate spans of a batch, pooled from the units as given (not centred).
 
         Args:
             teacher_outputs: dict of text units.
@@ -90,11 +99,12 @@ class SpanAlignment(AlignmentLoss):
         Returns:
             Scalar float32.
         """
-        spans = self.spans(teacher_outputs, student_outputs)
+        text, speech = self.local_units(teacher_outputs), self.local_units(student_outputs)
+        spans = self.spans(text, speech)
         best = functional.best_similarity(
-            spans["embeddings"], spans["mask"], self.real_embeddings(teacher_outputs)
+            spans["embeddings"], spans["mask"], self.real_embeddings(text), self.softness
         )
-        return functional.alignment_loss(best, self.unit_weights(teacher_outputs))
+        return functional.alignment_loss(best, self.unit_weights(text))
 
     def get_config(self):
         """Arguments that rebuild this loss."""
@@ -106,4 +116,5 @@ class SpanAlignment(AlignmentLoss):
             "scales": list(pooling.scales),
             "anchor_selection": pooling.anchor_selection,
             "pooling": pooling.pooling,
+            "softness": self.softness,
         }

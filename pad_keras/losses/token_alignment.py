@@ -2,12 +2,13 @@
 
 import keras
 
-from pad_keras.losses import functional
-from pad_keras.losses.base import WEIGHTINGS, AlignmentLoss
+from pad_keras.losses import checks, functional
+from pad_keras.losses.base import WEIGHTINGS
+from pad_keras.losses.local_alignment import LocalAlignmentLoss
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
-class TokenAlignment(AlignmentLoss):
+class TokenAlignment(LocalAlignmentLoss):
     """Cosine of every text unit with the single frame that matches it best (PAD-TLocal).
 
     `L = - mean_b sum_j P_j max_i cos(s_i, t_j)`. With `weighting="idf"` it is SPLAT-Tok, with
@@ -19,9 +20,13 @@ class TokenAlignment(AlignmentLoss):
             the teacher units' entry `idf`).
         stop_significance_gradient: bool, whether the weights are constants.
         name: str, name of this loss in logs.
+        softness: float >= 0, temperature of a soft maximum over frames, the mean of their cosines
+            weighted by the softmax of these; 0 is the paper's hard maximum.
+        centre_units: bool, whether each utterance's mean unit is subtracted from its units, on
+            both sides, before the cosine.
 
     Raises:
-        ValueError: for an unknown weighting.
+        ValueError: for an unknown weighting or a negative softness.
 
     Reference:
         PAD (arXiv 2303.03600), token-level local alignment; SPLAT (arXiv 2010.02295).
@@ -38,9 +43,16 @@ class TokenAlignment(AlignmentLoss):
     weightings = WEIGHTINGS
 
     def __init__(
-        self, weighting="significance", stop_significance_gradient=True, name="token_alignment"
+        self,
+        weighting="significance",
+        stop_significance_gradient=True,
+        name="token_alignment",
+        *,
+        softness=0.0,
+        centre_units=False,
     ):
-        super().__init__(weighting, stop_significance_gradient, name)
+        super().__init__(weighting, stop_significance_gradient, name, centre_units)
+        self.softness = checks.non_negative("softness", softness)
 
     def compute_loss(self, teacher_outputs, student_outputs, **kwargs):
         """Loss of a batch; see the class.
@@ -53,9 +65,12 @@ class TokenAlignment(AlignmentLoss):
         Returns:
             Scalar float32.
         """
+        text, speech = self.local_units(teacher_outputs), self.local_units(student_outputs)
         best = functional.best_similarity(
-            student_outputs["embeddings"],
-            student_outputs["mask"],
-            self.real_embeddings(teacher_outputs),
+            speech["embeddings"], speech["mask"], self.real_embeddings(text), self.softness
         )
-        return functional.alignment_loss(best, self.unit_weights(teacher_outputs))
+        return functional.alignment_loss(best, self.unit_weights(text))
+
+    def get_config(self):
+        """Arguments that rebuild this loss."""
+        return {**super().get_config(), "softness": self.softness}

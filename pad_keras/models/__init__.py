@@ -1,6 +1,7 @@
 """Encoders, the model that distils one into another, and heads for understanding speech."""
 
 from pad_keras.models.alignment_distiller import AlignmentDistiller
+from pad_keras.models.pretraining.contrastive import ContrastiveModel
 from pad_keras.models.pretraining.masked_prediction import MaskedPredictionModel
 from pad_keras.models.slot_filler import SlotFiller
 from pad_keras.models.slot_vocabulary import SlotVocabulary
@@ -11,6 +12,7 @@ from pad_keras.models.wav2vec2.backbone import Wav2Vec2Backbone
 
 __all__ = [
     "AlignmentDistiller",
+    "ContrastiveModel",
     "MaskedPredictionModel",
     "SlotFiller",
     "SlotVocabulary",

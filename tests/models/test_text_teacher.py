@@ -5,9 +5,10 @@ import torch
 import transformers
 from keras import ops
 
+from pad_keras.data.teacher_cache import fingerprint
 from pad_keras.models import TextTeacher
 from tests.backend import numpy_of
-from tests.small import VOCABULARY, text_teacher
+from tests.small import VOCABULARY, text_teacher, utterances
 
 SENTENCES = ["the cat", "walking the dog don't sing", "number one of the dogs"]
 
@@ -135,8 +136,64 @@ def test_idf_is_that_of_the_formula():
         teacher.adapt_idf([])
 
 
+@pytest.mark.parametrize("text_units", ["token", "word"])
+def test_corpus_centring_subtracts_the_mean_unit_of_a_corpus(text_units):
+    plain = text_teacher(text_units=text_units)
+    teacher = text_teacher(text_units=text_units, centring="corpus")
+    teacher.adapt_mean(SENTENCES, batch_size=2)
+    batch = batch_of(teacher)
+    raw, centred = numpy_of(plain(batch)), numpy_of(teacher(batch))
+    valid = raw["mask"]
+    mean = raw["embeddings"][valid].mean(0)
+    np.testing.assert_allclose(
+        centred["embeddings"][valid], raw["embeddings"][valid] - mean, atol=1e-5
+    )
+    np.testing.assert_allclose(centred["embeddings"][valid].mean(0), 0, atol=1e-5)
+    for name in ("significance", "mask", "cls"):
+        np.testing.assert_allclose(centred[name], raw[name], atol=1e-6)
+    # Learnt anew, from the units as they are.
+    teacher.adapt_mean(SENTENCES)
+    np.testing.assert_allclose(ops.convert_to_numpy(teacher.mean_unit), mean, atol=1e-5)
+
+
+def test_corpus_centring_without_a_corpus_is_refused():
+    teacher = text_teacher(centring="corpus")
+    with pytest.raises(ValueError, match=r"adapt_mean\(transcripts\)"):
+        teacher(batch_of(teacher))
+    with pytest.raises(ValueError, match="adapt_mean needs"):
+        teacher.adapt_mean([])
+    with pytest.raises(ValueError, match="no unit"):
+        teacher.adapt_mean(["", " "])
+    with pytest.raises(ValueError, match="centring='corpus', got 'none'"):
+        text_teacher().adapt_mean(SENTENCES)
+
+
+def test_the_mean_unit_survives_serialisation_and_saved_weights(tmp_path):
+    teacher = text_teacher(centring="corpus")
+    teacher.adapt_mean(SENTENCES)
+    teacher.save_weights(tmp_path / "teacher.weights.h5")
+    rebuilt = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(teacher))
+    rebuilt.load_weights(tmp_path / "teacher.weights.h5")
+    batch = batch_of(teacher)
+    one, other = (numpy_of(model(batch))["embeddings"] for model in (teacher, rebuilt))
+    np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_cache_of_units_notices_another_centring():
+    teacher, corpus = text_teacher(centring="corpus"), utterances(3)
+    teacher.adapt_mean(SENTENCES)
+    found = fingerprint(teacher, corpus)
+    assert (
+        fingerprint(text_teacher(), corpus)["teacher (configuration)"]
+        != (found["teacher (configuration)"])
+    )
+    teacher.adapt_mean(SENTENCES[:1])
+    other = fingerprint(teacher, corpus)
+    assert [name for name in found if found[name] != other[name]] == ["teacher (weights)"]
+
+
 def test_nothing_in_it_trains():
-    teacher = text_teacher()
+    teacher = text_teacher(centring="corpus")
     assert not teacher.trainable_variables
     assert all(not variable.trainable for variable in teacher.backbone.variables)
 
@@ -157,6 +214,8 @@ def test_it_serialises():
 def test_options_are_checked(tmp_path):
     with pytest.raises(ValueError, match="'sentence'"):
         text_teacher(text_units="sentence")
+    with pytest.raises(ValueError, match="centring.*'utterance'"):
+        text_teacher(centring="utterance")
     with pytest.raises(ValueError, match=r"layer.*5"):
         text_teacher(layer=5)
     with pytest.raises(ValueError, match=r"significance_layers.*7"):

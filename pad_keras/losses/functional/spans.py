@@ -209,6 +209,37 @@ def span_sums(x, starts, ends):
     return take_frames(prefix, ends) - take_frames(prefix, starts)
 
 
+def word_spans(is_piece, continues):
+    """Spans of the word pieces of each word.
+
+    Args:
+        is_piece: `[batch, tokens]` bool, true where a token is a word piece; pieces follow one
+            another.
+        continues: `[batch, tokens]` bool, true where a piece continues the word before it.
+
+    Returns:
+        `(starts, ends)`, each `[batch, tokens]` int32, words first and in order; `start == end`
+        where there is no further word. Ends are exclusive.
+
+    Example:
+
+    ```python
+    # [CLS] walk ##ing dog [SEP]
+    word_spans([[0, 1, 1, 1, 0]], [[0, 0, 1, 0, 0]])  # words at 1 to 3 and 3 to 4
+    ```
+    """
+    is_piece, continues = ops.cast(is_piece, "bool"), ops.cast(continues, "bool")
+    is_start = ops.logical_and(is_piece, ops.logical_not(continues))
+    word_of_piece = ops.cumsum(ops.cast(is_start, "int32"), axis=-1) - 1
+    words = ops.arange(ops.shape(is_piece)[1], dtype="int32")[None, :, None]
+    # Pieces before word w; pieces follow one another, from the first on.
+    is_before = ops.logical_and(is_piece[:, None, :], word_of_piece[:, None, :] < words)
+    first = ops.cast(ops.argmax(ops.cast(is_piece, "int32"), axis=-1), "int32")[:, None]
+    starts = ops.sum(ops.cast(is_before, "int32"), axis=-1) + first
+    stop = ops.sum(ops.cast(is_piece, "int32"), axis=-1, keepdims=True) + first
+    return starts, ops.concatenate([starts[:, 1:], stop], axis=1)
+
+
 def take_frames(x, indices):
     """Frames by their indices, an utterance at a time.
 

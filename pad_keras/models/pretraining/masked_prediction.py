@@ -21,6 +21,9 @@ class MaskedPredictionModel(MaskedPretrainer):
         num_clusters: int.
         projection_dim: int, width in which frames and clusters are compared.
         temperature: float, of their cosine.
+        unmasked_weight: float, weight of the loss of frames that are not masked. They are easy,
+            so that a short training soon has an acoustic model to build on; 0 is the paper's
+            choice for long ones.
         name: str.
         **kwargs: of `keras.Model`.
 
@@ -28,9 +31,9 @@ class MaskedPredictionModel(MaskedPretrainer):
         inputs: dict of the backbone's inputs.
 
     Returns:
-        dict of `logits` `[batch, frames, num_clusters]` float32, and `masked`
-        `[batch, frames]` bool. The target is `[batch, frames]` int, the frames' clusters; what it
-        holds at padding has no influence.
+        dict of `logits` `[batch, frames, num_clusters]` float32, and `masked` and `mask`
+        `[batch, frames]` bool, the masked frames and the real ones. The target is
+        `[batch, frames]` int, the frames' clusters; what it holds at padding has no influence.
 
     Raises:
         ValueError: if the backbone masks nothing.
@@ -54,6 +57,7 @@ class MaskedPredictionModel(MaskedPretrainer):
         num_clusters,
         projection_dim=256,
         temperature=0.1,
+        unmasked_weight=0.0,
         name="masked_prediction",
         **kwargs,
     ):
@@ -61,6 +65,7 @@ class MaskedPredictionModel(MaskedPretrainer):
         self.num_clusters = num_clusters
         self.projection_dim = projection_dim
         self.temperature = temperature
+        self.unmasked_weight = unmasked_weight
         self.projection = dense(projection_dim, "projection", backbone.dtype_policy)
         self.projection.build((None, None, backbone.hidden_dim))
         self.cluster_embeddings = self.add_weight(
@@ -73,14 +78,14 @@ class MaskedPredictionModel(MaskedPretrainer):
 
     def call(self, inputs, training=None):
         """Predict; see the class for the arguments."""
-        _, encoded, masked, _ = self.encode_masked(inputs, training)
+        _, encoded, masked, mask = self.encode_masked(inputs, training)
         logits = functional.cosine_logits(
             self.projection(encoded), self.cluster_embeddings, self.temperature
         )
-        return {"logits": logits, "masked": masked}
+        return {"logits": logits, "masked": masked, "mask": mask}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Cross-entropy of the masked frames.
+        """Cross-entropy of the masked frames, and with a weight that of the others.
 
         Args:
             x: ignored.
@@ -92,7 +97,14 @@ class MaskedPredictionModel(MaskedPretrainer):
         Returns:
             Scalar float32.
         """
-        return functional.masked_cross_entropy(y_pred["logits"], y, y_pred["masked"])
+        logits, masked = y_pred["logits"], y_pred["masked"]
+        loss = functional.masked_cross_entropy(logits, y, masked)
+        if self.unmasked_weight:
+            unmasked = ops.logical_and(y_pred["mask"], ops.logical_not(masked))
+            loss = loss + self.unmasked_weight * functional.masked_cross_entropy(
+                logits, y, unmasked
+            )
+        return loss
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """Accuracy on the masked frames.
@@ -117,4 +129,5 @@ class MaskedPredictionModel(MaskedPretrainer):
             "num_clusters": self.num_clusters,
             "projection_dim": self.projection_dim,
             "temperature": self.temperature,
+            "unmasked_weight": self.unmasked_weight,
         }
