@@ -3,6 +3,8 @@
     python -m experiments.slu ic --encoder runs/pad-slocal/student
     python -m experiments.slu sf --encoder PATH --seeds 0 1 2 --learning-rates 3e-4 1e-3 3e-3
     python -m experiments.slu er --encoder PATH --data IEMOCAP_full_release --recipe superb
+    python -m experiments.slu ic --encoder log-mel          # the floor: filterbanks, no encoder
+    python -m experiments.slu ic --encoder text             # the topline: MiniLM of the right words
     python -m experiments.slu ic --tiny                     # in a minute
 
 `python -m experiments.slu ic --help` explains each field. Without --data it is on the embedded

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from pad_keras.callbacks.training_state import storable
 from pad_keras.callbacks.model_state import sync_state
+from pad_keras.callbacks.training_state import storable
 
 
 class BestHead(keras.callbacks.Callback):

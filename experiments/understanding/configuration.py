@@ -6,6 +6,11 @@ from typing import Literal
 
 import tyro
 
+from pad_keras.models.bert_presets import MINILM
+
+# Encoders that are no speech encoders: log-mel filterbanks, the floor, and a text encoder of the
+# right words, the topline.
+LOG_MEL, TEXT = "log-mel", "text"
 _CORPORA = pathlib.Path(__file__).parents[1] / "corpora"
 EMBEDDED_CORPORA = {
     "ic": _CORPORA / "intents",
@@ -71,7 +76,9 @@ class Understanding:
     """Intent classification, slot filling, or emotion recognition."""
     encoder: str = "mini"
     """Preset's folder, hf://owner/name or a folder in the transformers layout; mini, base or large
-    has random weights."""
+    has random weights. Two references beside: log-mel, the filterbanks alone (the floor), and text
+    or text:PRESET, a text encoder of the right words (the topline; MiniLM, or any preset of the
+    teacher). Write ./text for a folder of such a name."""
     data: pathlib.Path | None = None
     """Folder of Fluent Speech Commands (ic), Audio SNIPS (sf) or IEMOCAP (er), or of a corpus in
     their layout. None takes the embedded corpus."""
@@ -128,18 +135,46 @@ class Understanding:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        self._check_reference()
+
+    def _check_reference(self):
+        """Check what an encoder that is no speech encoder cannot do."""
+        if self.text_preset == "":
+            raise ValueError(
+                f"`encoder` {self.encoder!r} names no preset; give 'text', which is MiniLM, or "
+                "'text:PRESET'."
+            )
+        if self.encoder == LOG_MEL and self.fine_tune:
+            raise ValueError(
+                f"`fine_tune` is True, and encoder {LOG_MEL!r} has no weights; leave it out."
+            )
+        if self.text_preset is None:
+            return
+        for name, value, default in (
+            ("fine_tune", self.fine_tune, False),
+            ("cache", self.cache, True),
+            ("export", self.export, None),
+        ):
+            if value != default:
+                raise ValueError(
+                    f"`{name}` is {value}, and encoder {self.encoder!r} reads transcripts: it is "
+                    "frozen, its states are cached, and nothing that takes audio can be exported. "
+                    f"Leave `{name}` at {default}, or take a speech encoder."
+                )
+
+    @property
+    def text_preset(self):
+        """Preset of the text encoder; `None` if the encoder is not one."""
+        kind, has_preset, preset = self.encoder.partition(":")
+        if kind != TEXT:
+            return None
+        return preset if has_preset else MINILM
 
     @property
     def folder(self):
         """Where the experiment writes."""
-        encoder = pathlib.Path(self.encoder.rstrip("/"))
-        if encoder.is_dir():
-            # "." has a name too.
-            encoder = encoder.resolve()
-        # A run's student lies in RUN/student; the run is the telling name.
-        encoder = encoder.parent.name if encoder.name == "student" else encoder.name
         shots = "" if self.shots is None else f"-{self.shots}-shot"
-        name = self.name or f"{self.task}-{encoder}{shots}"
+        name = self.name or f"{self.task}-{_short_name(self.encoder)}{shots}"
         return self.out / (f"{name}-tiny" if self.tiny else name)
 
     @property
@@ -208,6 +243,19 @@ class Job:
         """Names the job's folder."""
         fold = "" if self.fold is None else f"-fold-{self.fold}"
         return f"lr-{self.learning_rate:g}-seed-{self.seed}{fold}"
+
+
+def _short_name(encoder):
+    """How folders call an encoder."""
+    if encoder.startswith(f"{TEXT}:"):
+        return f"{TEXT}-{_short_name(encoder.removeprefix(f'{TEXT}:'))}"
+    path = pathlib.Path(encoder.rstrip("/"))
+    if path.is_dir():
+        # "." has a name too.
+        path = path.resolve()
+    # A run's student lies in RUN/student; the run is the telling name.
+    name = path.parent.name if path.name == "student" else path.name
+    return name.replace(":", "-")
 
 
 def configurations():

@@ -10,9 +10,12 @@ import numpy as np
 
 from experiments.results import plain, versions, write_json
 from experiments.statistics import mean_interval
+from experiments.understanding.configuration import LOG_MEL
 from experiments.understanding.corpora import describe, read_splits
 from experiments.understanding.head import HeadRun
+from experiments.understanding.log_mel import LogMelEncoder
 from experiments.understanding.tasks import task_of
+from experiments.understanding.text_encoder import TextEncoder
 from pad_keras import data, export_saved_model, models
 from pad_keras.data.fingerprints import text_hash, weights_hash
 
@@ -30,14 +33,15 @@ def understand(settings, encoder=None):
 
     Args:
         settings: `experiments.understanding.configuration.Understanding`.
-        encoder: `Wav2Vec2Backbone`; by default `settings.encoder` is loaded.
+        encoder: as `load_encoder` gives it, which is what is taken by default.
 
     Returns:
         Dict, the contents of `results.json`.
 
     Raises:
         ValueError: if the folder holds an experiment of another configuration, encoder or corpus,
-            if test speakers are trained on, or if every head diverged.
+            if test speakers are trained on, if a text encoder meets an utterance without a
+            transcript, or if every head diverged.
         FileExistsError: if something other than a SavedModel is at `settings.export`.
         pad_keras.data.BadInputError: if a file is broken, naming it.
 
@@ -49,7 +53,7 @@ def understand(settings, encoder=None):
     ```
     """
     with _policy(settings.precision):
-        _check_export(settings.export)
+        _check_export(settings)
         folds = read_splits(settings)
         tasks = {fold: task_of(settings, splits) for fold, splits in folds.items()}
         for fold, splits in folds.items():
@@ -57,6 +61,8 @@ def understand(settings, encoder=None):
             for utterances in (splits.train, splits.valid, splits.test):
                 tasks[fold].targets(utterances)
         encoder = encoder or load_encoder(settings)
+        if isinstance(encoder, TextEncoder):
+            encoder.check(_utterances(folds))
         encoder_hash = weights_hash(encoder)
         _check_folder(settings, encoder_hash, folds)
         cache = _hidden_states(settings, encoder, encoder_hash, folds, tasks)
@@ -77,8 +83,13 @@ def load_encoder(settings):
         settings: `Understanding`.
 
     Returns:
-        `Wav2Vec2Backbone`.
+        `Wav2Vec2Backbone`, or one of the references, `LogMelEncoder` and `TextEncoder`.
     """
+    if settings.encoder == LOG_MEL:
+        return LogMelEncoder()
+    if settings.text_preset is not None:
+        teacher = models.TextTeacher.from_preset(settings.text_preset, dtype=settings.precision)
+        return TextEncoder(teacher)
     # A size without weights must be the same encoder for every head and in every process.
     keras.utils.set_random_seed(0)
     return models.Wav2Vec2Backbone.from_preset(settings.encoder, dtype=settings.precision)
@@ -90,8 +101,7 @@ def _hidden_states(settings, encoder, encoder_hash, folds, tasks):
         print(f"{settings.root}{'' if fold is None else f', fold {fold}'}\n{describe(splits)}")
     if settings.fine_tune or not settings.cache:
         return None
-    utterances = {u.id: u for splits in folds.values() for u in splits.all()}
-    utterances = list(utterances.values())
+    utterances = _utterances(folds)
     pooled = next(iter(tasks.values())).pooled
     kind = f"{'pooled' if pooled else 'frames'}-{settings.precision}"
     folder = settings.out / "hidden_states" / f"{encoder_hash[:12]}-{kind}"
@@ -108,6 +118,11 @@ def _hidden_states(settings, encoder, encoder_hash, folds, tasks):
             f"{error.strerror}. Give another --out, or --no-cache to run the encoder in each step",
             str(folder),
         ) from error
+
+
+def _utterances(folds):
+    """Each utterance of an experiment once."""
+    return list({u.id: u for splits in folds.values() for u in splits.all()}.values())
 
 
 def _results(settings, runs):
@@ -174,8 +189,15 @@ def _mean_scores(scores):
     return {name: float(np.mean([one[name] for one in scores])) for name in scores[0]}
 
 
-def _check_export(path):
-    """Refuse to replace what is no SavedModel, before anything is computed."""
+def _check_export(settings):
+    """Refuse to replace what is no SavedModel, and what fails, before anything is computed."""
+    path = settings.export
+    if path is not None and settings.encoder == LOG_MEL and keras.backend.backend() != "tensorflow":
+        # The process that exports for other backends knows the models of pad_keras alone.
+        raise ValueError(
+            f"`export` {str(path)!r} with encoder {LOG_MEL!r} works with KERAS_BACKEND=tensorflow, "
+            f"not {keras.backend.backend()}; leave it out, or take TensorFlow."
+        )
     if path is not None and path.exists() and not (path / "saved_model.pb").is_file():
         raise FileExistsError(
             f"`export` {str(path)!r} is no SavedModel and would be replaced; give another path."

@@ -2,6 +2,7 @@
 
 import dataclasses
 import errno
+import functools
 import json
 import logging
 import os
@@ -15,7 +16,7 @@ from pad_keras.data.fingerprints import StaleCacheError, config_hash, text_hash,
 from pad_keras.data.problems import BadInputError
 from pad_keras.data.state_encoding import encoded
 from pad_keras.data.state_files import read_states, why_unreadable, write_states
-from pad_keras.data.state_layout import StateLayout
+from pad_keras.data.state_layout import TEXT, StateLayout
 
 _META = "meta.json"
 _FORMAT = 1
@@ -90,7 +91,10 @@ class HiddenStateCache:
         Args:
             backbone: `Wav2Vec2Backbone`; it runs in inference mode. One with
                 `batch_independent=False` encodes utterances one at a time and unpadded, since its
-                states would depend on the batch.
+                states would depend on the batch. An encoder may encode a corpus by itself, in a
+                method `encoded(utterances, batch_size)` that yields what
+                `pad_keras.data.state_encoding.encoded` does; if it reads transcripts, its attribute
+                `source` is `"text"`.
             utterances: list of `Utterance`.
             folder: path.
             pooled: bool, whether to keep the mean over frames alone; see the class.
@@ -115,7 +119,8 @@ class HiddenStateCache:
         if missing:
             _check_space(folder, layout.corpus_bytes(missing), len(missing), len(utterances))
             progress = Progbar(len(missing), unit_name="utterance")
-            for utterance, states in encoded(backbone, missing, batch_size):
+            encode = getattr(backbone, "encoded", functools.partial(encoded, backbone))
+            for utterance, states in encode(missing, batch_size):
                 cache._write(utterance, states)
                 progress.add(1)
         return cache
@@ -137,12 +142,12 @@ class HiddenStateCache:
             if reason:
                 raise StaleCacheError(
                     f"The folder {str(self.folder)!r} does not hold the hidden states of the "
-                    f"utterance {utterance.id!r} with its present audio ({path}: {reason}); make "
-                    "them with HiddenStateCache.build."
+                    f"utterance {utterance.id!r} with its present {self.layout.source} ({path}: "
+                    f"{reason}); make them with HiddenStateCache.build."
                 )
 
     def path(self, utterance):
-        """File of an utterance's states; another one once its audio has changed.
+        """File of an utterance's states; another one once its audio, or its text, has changed.
 
         Args:
             utterance: `Utterance`.
@@ -153,11 +158,10 @@ class HiddenStateCache:
         Raises:
             BadInputError: if the audio is not there.
         """
-        try:
-            audio = os.stat(utterance.audio)
-        except FileNotFoundError:
-            raise BadInputError(f"{utterance.audio}: there is no such file") from None
-        identity = [utterance.id, utterance.audio, audio.st_size, audio.st_mtime_ns]
+        if self.layout.source == TEXT:
+            identity = [utterance.id, utterance.text]
+        else:
+            identity = [utterance.id, *_audio_identity(utterance.audio)]
         key = text_hash(json.dumps(identity))
         return self.folder / key[:2] / f"{key}.bin"
 
@@ -249,6 +253,15 @@ def _clear_if_stale(folder, layout, fingerprint):
     meta = {"layout": dataclasses.asdict(layout), "fingerprint": fingerprint}
     partial.write_text(json.dumps(meta, indent=1))
     os.replace(partial, path)
+
+
+def _audio_identity(path):
+    """What changes when an audio file does."""
+    try:
+        audio = os.stat(path)
+    except FileNotFoundError:
+        raise BadInputError(f"{path}: there is no such file") from None
+    return path, audio.st_size, audio.st_mtime_ns
 
 
 def _check_ids(utterances):

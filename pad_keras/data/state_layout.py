@@ -8,6 +8,7 @@ from pad_keras.data.audio import SAMPLE_RATE
 from pad_keras.models.wav2vec2.convolutions import frame_counts
 
 DTYPES = ("float16", "float32")
+AUDIO, TEXT = "audio", "text"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +22,7 @@ class StateLayout:
         pooled: bool, whether only the mean over frames is kept.
         kernels: tuple of int, kernel sizes of the encoder's convolutions.
         strides: tuple of int, their strides.
+        source: `"audio"` or `"text"`, what of an utterance the encoder reads.
     """
 
     layers: int
@@ -29,13 +31,15 @@ class StateLayout:
     pooled: bool
     kernels: tuple[int, ...]
     strides: tuple[int, ...]
+    source: str = AUDIO
 
     @classmethod
     def of(cls, backbone, pooled, dtype):
         """Layout of an encoder's states.
 
         Args:
-            backbone: `Wav2Vec2Backbone`.
+            backbone: `Wav2Vec2Backbone`, or what stands in for one: see
+                `HiddenStateCache.build`.
             pooled: bool.
             dtype: `"float16"` or `"float32"`; pooled states are float32 whatever it is.
 
@@ -55,6 +59,7 @@ class StateLayout:
             pooled=pooled,
             kernels=tuple(backbone.conv_kernels),
             strides=tuple(backbone.conv_strides),
+            source=getattr(backbone, "source", AUDIO),
         )
 
     @property
