@@ -11,6 +11,12 @@ epoch's student as a preset, and `tensorboard --logdir runs`. A run that was sto
 when the same command is given again.
 """
 
+if not __package__:  # Run as a file, which puts this folder on the path and not the one above.
+    import pathlib
+    import sys
+
+    sys.path[0] = str(pathlib.Path(__file__).parents[1])
+
 import tyro
 
 from experiments.distillation.configuration import configurations

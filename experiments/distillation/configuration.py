@@ -113,6 +113,9 @@ class Student:
     """Share of frames masked in training (SpecAugment); None keeps the preset's."""
     mask_feature_prob: float | None = None
     """Share of channels masked in training; None keeps the preset's."""
+    significance_layers: tuple[int, ...] | None = None
+    """Layers whose attention makes the prior of frames: 0 the first, -1 the last; None keeps the
+    preset's, which is all unless it says otherwise."""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,149 @@
+"""The two kinds of job of a comparison: a distillation, and the heads of one task."""
+
+import dataclasses
+import json
+import shutil
+
+import keras
+
+from experiments.distillation.configuration import Configuration
+from experiments.distillation.run import distill
+from experiments.results import plain, write_json
+from experiments.understanding.configuration import Understanding
+from experiments.understanding.run import understand
+
+# What may differ between a run and the one that is asked for, since it changes no number.
+_FREE_OF_DISTILLATION = ("name", "out", "pictures")
+_FREE_OF_HEADS = ("name", "out", "export", "jit_compile", "cache")
+
+
+@dataclasses.dataclass(frozen=True)
+class Distillation:
+    """One distillation.
+
+    Args:
+        configuration: `Configuration`.
+    """
+
+    configuration: Configuration
+
+    @property
+    def folder(self):
+        """Where its results are."""
+        return self.configuration.folder
+
+    @property
+    def student(self):
+        """Path of the distilled student."""
+        return self.folder / "student"
+
+    def read(self):
+        """The results, if the job is done.
+
+        Returns:
+            Dict, as `distill` gives it, or `{"diverged": True}` with the configuration; `None` if
+            the job is not done.
+
+        Raises:
+            ValueError: if the folder holds a distillation of another configuration.
+        """
+        results = _read(self.folder)
+        if results is None:
+            return None
+        was, now = _flat(results["configuration"]), _flat(plain(self.configuration.resolved()))
+        differing = [
+            f"{name}: {was.get(name)!r} -> {now.get(name)!r}"
+            for name in sorted(was.keys() | now.keys())
+            if name not in _FREE_OF_DISTILLATION and was.get(name) != now.get(name)
+        ]
+        if differing:
+            raise ValueError(
+                f"{self.folder} holds a distillation of another configuration "
+                f"({', '.join(differing)}). Give another --out, or remove the folder."
+            )
+        return results
+
+    def run(self):
+        """Distil, or go on where a killed run stopped; what is needed for that goes then."""
+        try:
+            distill(self.configuration)
+        except ValueError:
+            # Epochs were trained, and after none the validation loss was a number.
+            if self.student.exists() or not (self.folder / "state").is_dir():
+                raise
+            write_json(
+                self.folder / "results.json",
+                {"configuration": self.configuration.resolved(), "diverged": True},
+            )
+        # Optimizer states and units of dozens of runs would fill the disk.
+        for name in ("state", "teacher_units"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadsOfTask:
+    """The heads of one task on one encoder: all learning rates and seeds.
+
+    Args:
+        settings: `Understanding`.
+        keep_hidden_states: bool, whether the encoder's frames stay on disk.
+    """
+
+    settings: Understanding
+    keep_hidden_states: bool = False
+
+    @property
+    def folder(self):
+        """Where the results are."""
+        return self.settings.folder
+
+    def read(self):
+        """The results, if the job is done.
+
+        Returns:
+            Dict, as `understand` gives it; `None` if the job is not done, or seeds or learning
+            rates are missing.
+        """
+        results = _read(self.folder)
+        if results is None:
+            return None
+        # `understand` adds what is missing, and refuses what does not fit.
+        was, now = (
+            {name: value for name, value in one.items() if name not in _FREE_OF_HEADS}
+            for one in (results["configuration"], plain(self.settings))
+        )
+        return results if was == now else None
+
+    def run(self):
+        """Train and test the heads, or go on where a killed run stopped."""
+        understand(self.settings)
+        if not self.keep_hidden_states:
+            # Means over frames are small, and other heads on this encoder take them.
+            for folder in (self.settings.out / "hidden_states").glob("*-frames-*"):
+                shutil.rmtree(folder)
+
+
+def run_job(job):
+    """Run a job and free what its models held.
+
+    Args:
+        job: `Distillation` or `HeadsOfTask`.
+    """
+    job.run()
+    keras.utils.clear_session()
+
+
+def _read(folder):
+    path = folder / "results.json"
+    return json.loads(path.read_text()) if path.is_file() else None
+
+
+def _flat(configuration):
+    """A nested dict with dotted names."""
+    flat = {}
+    for name, value in configuration.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{key}": entry for key, entry in _flat(value).items()}
+        else:
+            flat[name] = value
+    return flat
