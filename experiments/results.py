@@ -4,6 +4,7 @@ import dataclasses
 import importlib.metadata
 import json
 import math
+import os
 import pathlib
 
 import keras
@@ -44,9 +45,11 @@ def plain(value):
     if isinstance(value, float) and math.isnan(value):
         # JSON has no NaN.
         return None
+    # What lies in the project is named from there: a project that is moved stays the same.
     if isinstance(value, pathlib.PurePath):
-        # What lies in the project is named from there: a project that is moved stays the same.
         return str(value.relative_to(_PROJECT) if value.is_relative_to(_PROJECT) else value)
+    if isinstance(value, str):
+        return value.removeprefix(f"{_PROJECT}{os.sep}")
     return value
 
 

@@ -14,11 +14,12 @@ from experiments.distillation.configuration import (
     Training,
 )
 from experiments.distillation.run import read_corpora
+from experiments.students import PRETRAINED
 from experiments.understanding.configuration import LOG_MEL, TEXT, Understanding
 from pad_keras.data import total_hours
 
 # The speech encoder that is distilled into, unless `--student.preset` names another.
-STUDENT = "mini"
+STUDENT = PRETRAINED
 UNDISTILLED, FLOOR, TOPLINE = "undistilled", LOG_MEL, TEXT
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 from typing import Literal
 
+from experiments.students import PRETRAINED
 from pad_keras import losses
 
 EMBEDDED_CORPUS = pathlib.Path(__file__).parents[1] / "corpora" / "alignment"
@@ -102,11 +103,13 @@ class Teacher:
 class Student:
     """The speech encoder."""
 
-    preset: str = "mini"
-    """mini, base or large with random weights, a preset's folder, hf://owner/name, or a folder
-    in the transformers layout, such as wav2vec2-base."""
-    freeze_feature_encoder: bool = False
-    """Leave the convolutional front end as it is; usual for a pretrained student."""
+    preset: str = PRETRAINED
+    """A preset's folder (the default is the pretrained one that is shipped), hf://owner/name, a
+    folder in the transformers layout, such as wav2vec2-base; mini, base or large has random
+    weights."""
+    freeze_feature_encoder: bool = True
+    """Leave the convolutional front end as it is, as is usual for a pretrained student; train it
+    (--student.no-freeze-feature-encoder) where the weights are random."""
     layer_drop: float | None = None
     """Probability of skipping a layer in training; None keeps the preset's."""
     mask_time_prob: float | None = None

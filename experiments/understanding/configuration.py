@@ -6,6 +6,7 @@ from typing import Literal
 
 import tyro
 
+from experiments.students import PRETRAINED
 from pad_keras.models.bert_presets import MINILM
 
 # Encoders that are no speech encoders: log-mel filterbanks, the floor, and a text encoder of the
@@ -74,7 +75,7 @@ class Understanding:
 
     task: tyro.conf.Suppress[Literal["ic", "sf", "er"]]
     """Intent classification, slot filling, or emotion recognition."""
-    encoder: str = "mini"
+    encoder: str = PRETRAINED
     """Preset's folder, hf://owner/name or a folder in the transformers layout; mini, base or large
     has random weights. Two references beside: log-mel, the filterbanks alone (the floor), and text
     or text:PRESET, a text encoder of the right words (the topline; MiniLM, or any preset of the
