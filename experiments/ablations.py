@@ -7,11 +7,11 @@
     python -m experiments.ablations --report-only               # the tables of what is done so far
 
 The groups: prior (significance prior on either side), anchors (per text unit), scales (widths of
-spans), radius (of local maxima), pooling (of spans), student-layers (whose attention makes the
-prior of frames), teacher-layer (that is aligned to), units (word pieces or words), hours (of
-speech, with as many updates). `python -m experiments.ablations --help` explains each field; what
-they share with `experiments.table1`, students, heads and references, is there only once, as both
-write into runs/comparison.
+spans), radius (of local maxima), pooling (of spans), student-layers and teacher-attention (whose
+attention makes the prior of frames, of text), teacher-layer (that is aligned to), units (word
+pieces or words), hours (of speech, with as many updates). `python -m experiments.ablations --help`
+explains each field; what they share with `experiments.table1`, students, heads and references, is
+there only once, as both write into runs/comparison.
 
 Each group gives a table and a figure, with paired differences from the unchanged method:
 ablations.json, ablations.md and ablations-<group>*.png. A run that was killed goes on when the same
@@ -125,6 +125,13 @@ GROUPS = {
         (
             Change("first-layer", "the first", student={"significance_layers": (0,)}),
             Change("last-layer", "the last", student={"significance_layers": (-1,)}),
+        ),
+    ),
+    "teacher-attention": (
+        "teacher's layers whose attention makes the prior of text (all)",
+        (
+            Change("text-first-layer", "the first", teacher={"significance_layers": (0,)}),
+            Change("text-last-layer", "the last", teacher={"significance_layers": (-1,)}),
         ),
     ),
     "teacher-layer": (

@@ -6,9 +6,9 @@
 
 `python -m experiments.distill pad-slocal --help` explains each field. The first command takes
 10 epochs of 24 minutes of speech, about five minutes on two CPU cores. Expect recall@1 of
-text-to-speech retrieval around 0.1 on unseen speakers and sentences (chance 0.013). Everything goes to runs/pad-slocal: configuration, results, the best
-epoch's student as a preset, and `tensorboard --logdir runs`. A run that was stopped goes on
-when the same command is given again.
+text-to-speech retrieval around 0.1 on unseen speakers and sentences (chance 0.013). Everything
+goes to runs/pad-slocal: configuration, results, the best epoch's student as a preset, and
+`tensorboard --logdir runs`. A run that was stopped goes on when the same command is given again.
 """
 
 if not __package__:  # Run as a file, which puts this folder on the path and not the one above.

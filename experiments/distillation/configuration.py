@@ -38,8 +38,13 @@ class Data:
 class Objective:
     """What is aligned, and how."""
 
-    losses: tuple[Literal["global", "token", "span", "sequence"], ...] = ("span",)
-    """Alignment losses, added up."""
+    losses: tuple[
+        Literal[
+            "global", "token", "span", "sequence", "contrastive", "contrastive-span", "transport"
+        ],
+        ...,
+    ] = ("span",)
+    """Alignment losses, added up; the last three are beyond the paper."""
     weights: tuple[float, ...] = (1.0,)
     """One weight a loss."""
     weighting: Literal["significance", "uniform", "idf"] = "significance"
@@ -56,6 +61,12 @@ class Objective:
     """Anchors at the most significant frames, or at an even stride (span alignment)."""
     pooling: Literal["mean", "significance"] = "mean"
     """How the frames of a span are averaged (span alignment)."""
+    softness: float = 0.0
+    """Temperature of a soft maximum over frames or spans; 0 is the paper's (token and span)."""
+    centre_units: bool = False
+    """Take each utterance's mean unit off its units first (token, span and transport)."""
+    temperature: float = 0.05
+    """Of the similarities of a batch (contrastive losses)."""
 
     def __post_init__(self):
         """Check that losses and weights fit together."""
@@ -70,17 +81,27 @@ class Objective:
         Returns:
             List of `pad_keras.losses.AlignmentLoss`.
         """
+        local = {"softness": self.softness, "centre_units": self.centre_units}
+        spans = {
+            "anchors_per_unit": self.anchors_per_unit,
+            "radius": self.radius,
+            "scales": self.scales,
+            "weighting": self.weighting,
+            "anchor_selection": self.anchor_selection,
+            "pooling": self.pooling,
+            **local,
+        }
         makers = {
             "global": lambda: losses.GlobalAlignment(self.distance, self.weighting),
-            "token": lambda: losses.TokenAlignment(self.weighting),
+            "token": lambda: losses.TokenAlignment(self.weighting, **local),
             "sequence": losses.SequenceAlignment,
-            "span": lambda: losses.SpanAlignment(
-                anchors_per_unit=self.anchors_per_unit,
-                radius=self.radius,
-                scales=self.scales,
-                weighting=self.weighting,
-                anchor_selection=self.anchor_selection,
-                pooling=self.pooling,
+            "span": lambda: losses.SpanAlignment(**spans),
+            "contrastive": lambda: losses.ContrastiveAlignment(self.weighting, self.temperature),
+            "contrastive-span": lambda: losses.ContrastiveSpanAlignment(
+                temperature=self.temperature, **spans
+            ),
+            "transport": lambda: losses.OptimalTransportAlignment(
+                self.weighting, centre_units=self.centre_units
             ),
         }
         return [makers[name]() for name in self.losses]
@@ -97,6 +118,11 @@ class Teacher:
     """Word pieces, or whole words."""
     layer: int = -1
     """Layer whose output is aligned to: 0 the embeddings, -1 the last."""
+    significance_layers: tuple[int, ...] | None = None
+    """Layers whose attention makes the prior of text units: 0 the first, -1 the last; None takes
+    all."""
+    centring: Literal["none", "corpus"] = "none"
+    """Take the mean unit of the training transcripts off all units; none is the paper's."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,6 +242,34 @@ METHODS = {
     "token-cosine": (
         "baseline: token alignment without the prior",
         Objective(("token",), **_UNIFORM),
+    ),
+    "contrastive": (
+        "beyond the paper: pooled units, told from those of the batch's other utterances",
+        Objective(("contrastive",)),
+    ),
+    "contrastive-span": (
+        "beyond the paper: PAD-SLocal, told from the batch's other utterances",
+        Objective(("contrastive-span",)),
+    ),
+    "transport": (
+        "beyond the paper: optimal transport between frames and tokens, priors as marginals",
+        Objective(("transport",)),
+    ),
+    "pad-slocal-soft": (
+        "beyond the paper: PAD-SLocal with a soft maximum",
+        Objective(("span",), softness=0.1),
+    ),
+    "pad-slocal-centred": (
+        "beyond the paper: PAD-SLocal on units without their utterance's mean",
+        Objective(("span",), centre_units=True),
+    ),
+    "joint-centred": (
+        "beyond the paper: joint, the local term on units without their utterance's mean",
+        Objective(("global", "span"), (0.01, 1.0), centre_units=True),
+    ),
+    "joint-contrastive": (
+        "beyond the paper: PAD-SLocal and, a tenth, pooled units told from other utterances'",
+        Objective(("span", "contrastive"), (1.0, 0.1)),
     ),
     "pad-slocal-no-prior": (
         "ablation: PAD-SLocal, text units weighted alike",

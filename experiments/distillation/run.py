@@ -130,17 +130,26 @@ def build_teacher(configuration, train):
 
     Args:
         configuration: `Configuration`.
-        train: list of `Utterance`, whose words' document frequencies `weighting="idf"` takes.
+        train: list of `Utterance`, whose transcripts `weighting="idf"` and `centring="corpus"`
+            learn from.
 
     Returns:
         `TextTeacher`, in float32 whatever the student's precision.
     """
     settings = configuration.teacher
     teacher = models.TextTeacher.from_preset(
-        settings.preset, text_units=settings.text_units, layer=settings.layer, dtype="float32"
+        settings.preset,
+        text_units=settings.text_units,
+        layer=settings.layer,
+        significance_layers=settings.significance_layers,
+        centring=settings.centring,
+        dtype="float32",
     )
+    transcripts = [utterance.text for utterance in train]
     if configuration.objective.weighting == "idf":
-        teacher.adapt_idf([utterance.text for utterance in train])
+        teacher.adapt_idf(transcripts)
+    if settings.centring == "corpus":
+        teacher.adapt_mean(transcripts)
     return teacher
 
 

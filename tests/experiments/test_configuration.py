@@ -19,6 +19,13 @@ REFINES = {
     "pad-slocal-one-scale": ("pad-slocal", {"scales"}),
     "pad-slocal-even": ("pad-slocal", {"anchor_selection"}),
     "joint": ("pad-slocal", {"losses", "weights"}),
+    "contrastive": ("pad-glob", {"losses"}),
+    "contrastive-span": ("pad-slocal", {"losses"}),
+    "transport": ("pad-tlocal", {"losses"}),
+    "pad-slocal-soft": ("pad-slocal", {"softness"}),
+    "pad-slocal-centred": ("pad-slocal", {"centre_units"}),
+    "joint-centred": ("joint", {"centre_units"}),
+    "joint-contrastive": ("pad-slocal", {"losses", "weights"}),
 }
 
 

@@ -12,16 +12,17 @@ from experiments.distillation.configuration import (
     Data,
     Objective,
     Student,
+    Teacher,
     Training,
 )
 from experiments.distillation.report import comparison, print_report
-from experiments.distillation.run import distill
+from experiments.distillation.run import build_teacher, distill
 from pad_keras import callbacks
-from pad_keras.data import BadInputError
+from pad_keras.data import BadInputError, TextTokenizer
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND
 from tests.data.corpus import write_corpus
-from tests.small import speech_student
+from tests.small import speech_student, utterances
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +139,29 @@ def test_broken_files_are_left_out_and_listed(base, tmp_path):
         results = distill(dataclasses.replace(configuration, name="skip", data=data))
     assert results["utterances"] == {"train": 7, "valid": 8}
     assert results["test"] is None
+
+
+def test_losses_beyond_the_paper_train_together(base):
+    objective = Objective(
+        ("contrastive", "contrastive-span", "transport"),
+        (1.0, 1.0, 1.0),
+        softness=0.1,
+        centre_units=True,
+    )
+    training = dataclasses.replace(base.training, epochs=2)
+    results = distill(
+        dataclasses.replace(base, name="beyond", objective=objective, training=training)
+    )
+    assert np.isfinite([logs["val_loss"] for logs in results["history"]]).all()
+    assert results["history"][-1]["val_loss"] < results["history"][0]["val_loss"]
+
+
+def test_the_teacher_is_built_as_configured():
+    settings = Teacher(significance_layers=(-1,), centring="corpus")
+    train = utterances(6)
+    teacher = build_teacher(Configuration(teacher=settings), train)
+    assert teacher.significance_layers == (5,)
+    tokens = TextTokenizer(teacher.tokenizer, 16)(None, [utterance.text for utterance in train])
+    units = teacher({name: value.numpy() for name, value in tokens.items()})
+    units = {name: ops.convert_to_numpy(value) for name, value in units.items()}
+    np.testing.assert_allclose(units["embeddings"][units["mask"]].mean(0), 0, atol=1e-4)
