@@ -140,7 +140,7 @@ class TextEncoder(keras.Model):
         for start in range(0, len(utterances), batch_size):
             group = utterances[start : start + batch_size]
             tokens = tokenizer(None, tf.constant([utterance.text for utterance in group]))
-            outputs = self.predict_on_batch({name: t.numpy() for name, t in tokens.items()})
+            outputs = self.predict_on_batch({name: np.asarray(t) for name, t in tokens.items()})
             rows = zip(group, outputs["hidden_states"], outputs["mask"], strict=True)
             for utterance, states, mask in rows:
                 pieces = states[:, mask].astype("float32")

@@ -162,6 +162,6 @@ def test_the_teacher_is_built_as_configured():
     teacher = build_teacher(Configuration(teacher=settings), train)
     assert teacher.significance_layers == (5,)
     tokens = TextTokenizer(teacher.tokenizer, 16)(None, [utterance.text for utterance in train])
-    units = teacher({name: value.numpy() for name, value in tokens.items()})
+    units = teacher({name: np.asarray(value) for name, value in tokens.items()})
     units = {name: ops.convert_to_numpy(value) for name, value in units.items()}
     np.testing.assert_allclose(units["embeddings"][units["mask"]].mean(0), 0, atol=1e-4)

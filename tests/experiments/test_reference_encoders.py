@@ -103,7 +103,8 @@ def test_log_mel_gives_an_utterance_the_same_alone_and_in_a_batch():
         count = alone["mask"].shape[1]
         for name, axis in (("sequence_output", 0), ("hidden_states", 1), ("significance", 0)):
             found = np.take(together[name][row], range(count), axis=axis)
-            np.testing.assert_allclose(found, alone[name][0], atol=2e-5)
+            # JAX sums in another order for another width.
+            np.testing.assert_allclose(found, alone[name][0], atol=1e-4)
 
 
 def test_the_floor_is_not_blind_and_recording_level_is_no_cue():
