@@ -161,7 +161,7 @@ def test_text_states_are_those_of_the_teacher_at_each_layer(tmp_path):
     # Without audio: the utterances have none.
     tokens = TextTokenizer.for_utterances(encoder.tokenizer, PHRASES)
     tokens = tokens(None, tf.constant([utterance.text for utterance in PHRASES]))
-    tokens = {name: tensor.numpy() for name, tensor in tokens.items()}
+    tokens = {name: np.asarray(tensor) for name, tensor in tokens.items()}
     for layer in (0, 1, 2):
         units = numpy_of(text_teacher(layer=layer)(tokens))
         for row, utterance in enumerate(PHRASES):
