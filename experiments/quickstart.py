@@ -18,22 +18,19 @@ import pathlib
 import subprocess
 import sys
 
-import keras
 import soundfile
 import tyro
 
-from experiments.corpora.layout import write_text_atomically
 from experiments.distillation.configuration import Configuration, Student, Training
 from experiments.distillation.report import print_report
 from experiments.distillation.run import distill, read_corpora
 from experiments.results import print_table, write_json
-from experiments.students import PRETRAINED
+from experiments.students import PRETRAINED, save_undistilled
 from experiments.understanding.configuration import Understanding
 from experiments.understanding.corpora import read_splits
 from experiments.understanding.report import MEASURES
 from experiments.understanding.run import understand
 from pad_keras import data, export_saved_model, models
-from pad_keras.folders import replaced_folder
 
 SCRIPTS = pathlib.Path(__file__).parent
 # Task: updates of its head, and the name of its SavedModel.
@@ -89,34 +86,6 @@ def main(settings):
     print_table("heads on test: unseen speakers", ["measure", *encoders, "chance"], table)
     write_json(folder / "quickstart.json", {"distillation": distillation, "heads": heads})
     ask(settings, configuration)
-
-
-def save_undistilled(preset, folder):
-    """The student as it is before distillation, so that heads can be trained on it too.
-
-    Args:
-        preset: str, a size with random weights, or a preset.
-        folder: path; what is there already is kept.
-
-    Returns:
-        `pathlib.Path`, the folder.
-
-    Raises:
-        ValueError: if what is there is another student.
-    """
-    note = folder.with_name("student.txt")
-    if folder.is_dir() and note.read_text() != preset:
-        raise ValueError(
-            f"{folder.parent} holds a run with the student {note.read_text()!r}, not {preset!r}; "
-            "give another --out, or remove the folder."
-        )
-    if not folder.is_dir():
-        write_text_atomically(note, preset)
-        keras.utils.set_random_seed(0)
-        student = models.Wav2Vec2Backbone.from_preset(preset)
-        with replaced_folder(folder) as partial:
-            student.save_to_preset(str(partial))
-    return folder
 
 
 def judge(settings, task, name, encoder):

@@ -14,12 +14,9 @@ from experiments.distillation.configuration import (
     Training,
 )
 from experiments.distillation.run import read_corpora
-from experiments.students import PRETRAINED
 from experiments.understanding.configuration import LOG_MEL, TEXT, Understanding
 from pad_keras.data import total_hours
 
-# The speech encoder that is distilled into, unless `--student.preset` names another.
-STUDENT = PRETRAINED
 UNDISTILLED, FLOOR, TOPLINE = "undistilled", LOG_MEL, TEXT
 
 
@@ -87,7 +84,7 @@ class Comparison:
     """Of the heads; superb wants a GPU."""
     data: Data = Data()
     """Paired speech and text that is distilled on."""
-    student: Student = Student(STUDENT, freeze_feature_encoder=True)
+    student: Student = Student()
     teacher: Teacher = Teacher()
     epochs: int = 10
     """Of each distillation."""
@@ -131,7 +128,7 @@ class Comparison:
             raise ValueError(f"`shots` {self.shots!r} need 'ic' among `tasks`, got {self.tasks!r}.")
         for task, shots in [*((t, None) for t in self.tasks), *(("ic", k) for k in self.shots)]:
             try:
-                self.heads(task, STUDENT, STUDENT, shots)
+                self.heads(task, self.student.preset, UNDISTILLED, shots)
             except ValueError as error:
                 raise ValueError(f"`{task}`: {error}") from error
 

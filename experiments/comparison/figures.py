@@ -33,7 +33,7 @@ def write_figures(summary, folder, name, names=None):
     """
     encoders = {key: summary["encoders"][key] for key in (names or summary["encoders"])}
     drawn = {
-        name: draw_table(encoders, {**summary["encoders"]}, summary["chance"]),
+        name: draw_table(encoders, summary["encoders"], summary["chance"]),
         f"{name}-shots": draw_shots(encoders),
         f"{name}-alignment": draw_alignment(encoders, summary["alignment_chance"]),
     }

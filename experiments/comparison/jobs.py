@@ -11,6 +11,7 @@ from experiments.distillation.run import distill
 from experiments.results import plain, write_json
 from experiments.understanding.configuration import Understanding
 from experiments.understanding.run import understand
+from pad_keras.callbacks.best_student import NoStudentError
 
 # What may differ between a run and the one that is asked for, since it changes no number.
 _FREE_OF_DISTILLATION = ("name", "out", "pictures")
@@ -67,10 +68,8 @@ class Distillation:
         """Distil, or go on where a killed run stopped; what is needed for that goes then."""
         try:
             distill(self.configuration)
-        except ValueError:
-            # Epochs were trained, and after none the validation loss was a number.
-            if self.student.exists() or not (self.folder / "state").is_dir():
-                raise
+        except NoStudentError:
+            # After no epoch the validation loss was a number.
             write_json(
                 self.folder / "results.json",
                 {"configuration": self.configuration.resolved(), "diverged": True},

@@ -3,7 +3,7 @@
 import time
 
 from experiments.comparison.jobs import Distillation, run_job
-from experiments.quickstart import save_undistilled
+from experiments.students import save_undistilled
 
 
 def prepare_student(comparison):

@@ -6,8 +6,9 @@ import math
 import keras
 
 from experiments.backends import resolve_jit
+from experiments.optimization import encoder_optimizer
 from experiments.results import plain, versions, write_json
-from pad_keras import callbacks, data, models, optimizers
+from pad_keras import callbacks, data, models
 
 
 @dataclasses.dataclass
@@ -186,20 +187,12 @@ def compile_distiller(distiller, training, steps_per_epoch):
         steps_per_epoch: int.
     """
     updates = max(2, steps_per_epoch * training.epochs // training.accumulation)
-    schedule = optimizers.warmup_decay(
-        training.learning_rate, math.ceil(training.warmup_share * updates), updates
-    )
-    optimizer = optimizers.MonitoredAdamW(
-        schedule,
-        weight_decay=training.weight_decay,
-        global_clipnorm=training.clip_norm,
+    optimizer = encoder_optimizer(
+        training,
+        math.ceil(training.warmup_share * updates),
+        updates,
         gradient_accumulation_steps=training.accumulation if training.accumulation > 1 else None,
     )
-    # As recommended for transformers: no decay of biases, norms and masks.
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "mask_embedding"])
-    if training.precision == "mixed_float16":
-        # Only a policy that is global makes Keras do so by itself.
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     distiller.compile(optimizer=optimizer, jit_compile=resolve_jit(training.jit_compile))
 
 

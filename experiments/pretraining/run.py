@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from experiments.backends import resolve_jit
+from experiments.optimization import encoder_optimizer
 from experiments.pretraining.batches import FrontEnd, SpeechBatches, for_fit
 from experiments.pretraining.clusters import (
     assign_clusters,
@@ -16,7 +17,7 @@ from experiments.pretraining.clusters import (
 )
 from experiments.pretraining.recordings import find_recordings, total_hours
 from experiments.results import plain, versions, write_json
-from pad_keras import callbacks, models, optimizers
+from pad_keras import callbacks, models
 from pad_keras.folders import replaced_folder
 
 _TINY_RECORDINGS = 24
@@ -237,16 +238,7 @@ def compile_model(model, configuration, steps):
         steps: int, updates in all.
     """
     warmup = min(steps - 1, math.ceil(configuration.warmup_share * steps))
-    optimizer = optimizers.MonitoredAdamW(
-        optimizers.warmup_decay(configuration.learning_rate, warmup, steps),
-        beta_2=0.98,
-        weight_decay=configuration.weight_decay,
-        global_clipnorm=configuration.clip_norm,
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "mask_embedding"])
-    if configuration.precision == "mixed_float16":
-        # Only a policy that is global makes Keras do so by itself.
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer = encoder_optimizer(configuration, warmup, steps, beta_2=0.98)
     model.compile(optimizer=optimizer, jit_compile=resolve_jit(configuration.jit_compile))
 
 

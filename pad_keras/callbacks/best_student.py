@@ -13,6 +13,10 @@ from pad_keras.folders import replaced_folder
 _PROJECTION = "projection.npz"
 
 
+class NoStudentError(ValueError):
+    """Nothing was saved: `fit` has not run, or the monitored value was never a number."""
+
+
 class BestStudent(keras.callbacks.Callback):
     """Saves `model.student` as a preset whenever a monitored value improves.
 
@@ -79,10 +83,10 @@ class BestStudent(keras.callbacks.Callback):
             distiller: `AlignmentDistiller` of the same architecture.
 
         Raises:
-            ValueError: if nothing was saved: `fit` has not run, or the value was never finite.
+            NoStudentError: if nothing was saved: `fit` has not run, or the value was never finite.
         """
         if self.best is None:
-            raise ValueError(
+            raise NoStudentError(
                 f"No student was saved in {str(self.folder)!r}: {self.monitor!r} had no value that "
                 "is a number yet. Train first; if it diverged, lower the learning rate."
             )

@@ -97,6 +97,17 @@ class AlignmentLoss(keras.distillation.DistillationLoss):
         weights = functional.normalize_weights(units[key], units["mask"])
         return ops.stop_gradient(weights) if self.stop_significance_gradient else weights
 
+    def pooled_units(self, units):
+        """Mean of a side's units under this loss's weighting, one vector an utterance.
+
+        Args:
+            units: dict of units.
+
+        Returns:
+            `[batch, dim]` float32.
+        """
+        return functional.weighted_mean(units["embeddings"], self.unit_weights(units))
+
     @staticmethod
     def real_embeddings(units):
         """Embeddings of a side with padding emptied, so that not even NaN in it spreads.

@@ -63,10 +63,7 @@ class ContrastiveAlignment(AlignmentLoss):
         Returns:
             Scalar float32.
         """
-        speech, text = (
-            functional.weighted_mean(units["embeddings"], self.unit_weights(units))
-            for units in (student_outputs, teacher_outputs)
-        )
+        speech, text = map(self.pooled_units, (student_outputs, teacher_outputs))
         scores = functional.cosine_logits(speech, text, temperature=1.0)
         return functional.info_nce_loss(
             scores, functional.same_texts(text), self.temperature, self.symmetric

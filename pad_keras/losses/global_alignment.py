@@ -67,10 +67,7 @@ class GlobalAlignment(AlignmentLoss):
         Returns:
             Scalar float32.
         """
-        speech, text = (
-            functional.weighted_mean(units["embeddings"], self.unit_weights(units))
-            for units in (student_outputs, teacher_outputs)
-        )
+        speech, text = map(self.pooled_units, (student_outputs, teacher_outputs))
         return ops.mean(_DISTANCES[self.distance](speech, text))
 
     def get_config(self):

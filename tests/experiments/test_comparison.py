@@ -21,6 +21,7 @@ from experiments.comparison.summary import summarise
 from experiments.distillation.configuration import METHODS, Data
 from experiments.results import write_json
 from experiments.statistics import paired_difference
+from pad_keras.callbacks.best_student import NoStudentError
 from tests.backend import BACKEND
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -187,7 +188,7 @@ def test_a_learning_rate_that_diverges_is_no_choice(comparison, done, monkeypatc
         is_high = configuration.training.learning_rate == 1e-3
         if "pad-glob" in configuration.name or is_high:
             (configuration.folder / "state").mkdir(parents=True)
-            raise ValueError("No student was saved")
+            raise NoStudentError("No student was saved")
         real(configuration)
 
     monkeypatch.setattr(jobs, "distill", diverge)

@@ -22,18 +22,16 @@ from pad_keras.data import BadInputError, TextTokenizer
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND
 from tests.data.corpus import write_corpus
-from tests.small import speech_student, utterances
+from tests.experiments.small_run import write_inputs
+from tests.small import utterances
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
     """A configuration on a small tree and a small student with dropout."""
     root = tmp_path_factory.mktemp("runs")
-    for first, (name, speakers) in enumerate({"train": 3, "valid": 2, "test": 1}.items()):
-        # Of one length: each further shape would be compiled for.
-        write_corpus(root / "speech", speakers, subset=name, first=10 * first, step=0)
-    student = speech_student(24, hidden_dropout=0.1, mask_time_prob=0.1, mask_time_length=2)
-    student.save_to_preset(str(root / "student"))
+    dropout = {"hidden_dropout": 0.1, "mask_time_prob": 0.1, "mask_time_length": 2}
+    write_inputs(root, train=3, valid=2, test=1, **dropout)
     return Configuration(
         name="run",
         data=Data(root=root / "speech"),

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 from keras import ops
 
-from experiments.quickstart import save_undistilled
+from experiments.students import save_undistilled
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND
 from tests.small import speech_student

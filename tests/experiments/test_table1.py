@@ -9,8 +9,7 @@ from experiments.distillation.configuration import Data, Student
 from experiments.table1 import PAIRS, Table1, main
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND
-from tests.data.corpus import write_corpus
-from tests.small import speech_student
+from tests.experiments.small_run import write_inputs
 
 
 @pytest.fixture(scope="module")
@@ -19,9 +18,7 @@ def settings(tmp_path_factory):
     if BACKEND != "tensorflow":
         pytest.skip("the whole of Table 1 is run once")
     root = tmp_path_factory.mktemp("table1")
-    for first, (name, speakers) in enumerate({"train": 2, "valid": 1, "test": 1}.items()):
-        write_corpus(root / "speech", speakers, subset=name, first=10 * first, step=0)
-    speech_student(dim=24).save_to_preset(str(root / "student"))
+    write_inputs(root, train=2, valid=1, test=1)
     return Table1(
         data=Data(root=root / "speech"),
         student=Student(str(root / "student"), freeze_feature_encoder=True),

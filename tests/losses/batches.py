@@ -1,6 +1,10 @@
 """Ragged batches of units, padded with garbage, and the utterances that they hold."""
 
+import keras
 import numpy as np
+from keras import ops
+
+from tests.backend import compiled, gradient
 
 # (frames, text units): ordinary, a single token, a single frame, fewer frames than anchors.
 SIZES = ((20, 6), (13, 4), (11, 1), (1, 3), (3, 5))
@@ -32,6 +36,32 @@ def batch(utterances, extra=3, garbage=1e3):
     speech = _pad([speech for speech, _ in utterances], extra, garbage)
     text = _pad([text for _, text in utterances], extra, garbage)
     return text, speech
+
+
+def value_of(loss, utterances, **kwargs):
+    """Loss of a padded batch of utterances, as a float."""
+    return float(loss.compute_loss(*batch(utterances, **kwargs)))
+
+
+def speech_gradient(loss, text_units, speech_units, key="embeddings", at=None):
+    """Gradient of a loss by an entry of the speech units, where it is or at another value."""
+
+    def value(x):
+        return loss.compute_loss(text_units, {**speech_units, key: x})
+
+    return gradient(value, speech_units[key] if at is None else at)
+
+
+def compiled_and_eager(loss, utterances):
+    """Loss of a batch under the backend's compiler, and without it."""
+    text_units, speech_units = keras.tree.map_structure(ops.convert_to_tensor, batch(utterances))
+    fast = compiled(loss.compute_loss)(text_units, speech_units)
+    return float(fast), float(loss.compute_loss(text_units, speech_units))
+
+
+def reloaded(loss):
+    """The loss, serialised and back."""
+    return keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
 
 
 def _pad(items, extra, garbage):

@@ -10,9 +10,16 @@ from pad_keras.losses import (
     TokenAlignment,
     functional,
 )
-from tests.backend import compiled, finite_differences, gradient, numpy_of
+from tests.backend import finite_differences, numpy_of
 from tests.losses import reference
-from tests.losses.batches import batch, utterances
+from tests.losses.batches import (
+    batch,
+    compiled_and_eager,
+    reloaded,
+    speech_gradient,
+    utterances,
+    value_of,
+)
 from tests.losses.loops import (
     global_loops,
     sequence_loops,
@@ -54,10 +61,6 @@ CASES = {
 cases = pytest.mark.parametrize("case", CASES)
 
 
-def value_of(loss, utterances, **kwargs):
-    return float(loss.compute_loss(*batch(utterances, **kwargs)))
-
-
 @cases
 def test_a_ragged_batch_equals_the_mean_of_the_loops(case):
     loss_class, arguments, loops = CASES[case]
@@ -82,13 +85,10 @@ def test_gradient_equals_finite_differences_of_the_loops(case):
     text_units, speech_units = batch(pair, extra=0)
     loss = loss_class(**arguments)
 
-    def ours(x):
-        return loss.compute_loss(text_units, {**speech_units, "embeddings": x})
-
     def slow(x):
         return loops({**pair[0][0], "embeddings": x[0]}, pair[0][1], **arguments)
 
-    found = gradient(ours, speech_units["embeddings"])
+    found = speech_gradient(loss, text_units, speech_units)
     wanted = finite_differences(slow, pair[0][0]["embeddings"][None], epsilon=1e-4)
     assert np.abs(wanted).max() > 1e-3
     np.testing.assert_allclose(found, wanted, atol=2e-4)
@@ -100,10 +100,7 @@ def test_gradient_is_finite_and_zero_at_padding_that_holds_nan(case):
     text_units, speech_units = batch(utterances(), garbage=np.nan)
     loss = loss_class(**arguments)
 
-    def ours(x):
-        return loss.compute_loss(text_units, {**speech_units, "embeddings": x})
-
-    found = gradient(ours, speech_units["embeddings"])
+    found = speech_gradient(loss, text_units, speech_units)
     assert np.isfinite(found).all()
     assert not found[~speech_units["mask"]].any()
 
@@ -112,10 +109,8 @@ def test_gradient_is_finite_and_zero_at_padding_that_holds_nan(case):
 def test_compiled_equals_eager(case):
     loss_class, arguments, _ = CASES[case]
     loss = loss_class(**arguments)
-    text_units, speech_units = keras.tree.map_structure(ops.convert_to_tensor, batch(utterances()))
-    fast = compiled(loss.compute_loss)(text_units, speech_units)
-    eager = loss.compute_loss(text_units, speech_units)
-    assert float(fast) == pytest.approx(float(eager), abs=1e-5)
+    fast, eager = compiled_and_eager(loss, utterances())
+    assert fast == pytest.approx(eager, abs=1e-5)
 
 
 @cases
@@ -135,8 +130,7 @@ def test_half_precision_embeddings_give_a_finite_float32_loss(case, dtype):
 def test_a_loss_survives_serialisation(case):
     loss_class, arguments, _ = CASES[case]
     loss = loss_class(**arguments, name="part")
-    config = keras.saving.serialize_keras_object(loss)
-    again = keras.saving.deserialize_keras_object(config)
+    again = reloaded(loss)
     assert type(again) is loss_class
     assert again.get_config() == loss.get_config()
     assert value_of(again, utterances()) == value_of(loss, utterances())
@@ -146,10 +140,7 @@ def test_no_gradient_flows_through_the_prior_unless_asked():
     text_units, speech_units = batch(utterances())
 
     def slope(loss):
-        def ours(x):
-            return loss.compute_loss(text_units, {**speech_units, "significance": x})
-
-        return gradient(ours, speech_units["significance"])
+        return speech_gradient(loss, text_units, speech_units, key="significance")
 
     assert not slope(GlobalAlignment()).any()
     assert slope(GlobalAlignment(stop_significance_gradient=False)).any()
@@ -213,11 +204,8 @@ def test_centred_units_do_not_see_what_an_utterance_shares(loss_class):
 )
 def test_zero_embeddings_give_a_finite_gradient(loss):
     text_units, speech_units = batch(utterances())
-
-    def ours(x):
-        return loss.compute_loss(text_units, {**speech_units, "embeddings": x})
-
-    assert np.isfinite(gradient(ours, np.zeros_like(speech_units["embeddings"]))).all()
+    silent = np.zeros_like(speech_units["embeddings"])
+    assert np.isfinite(speech_gradient(loss, text_units, speech_units, at=silent)).all()
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,18 @@ from pad_keras.losses import (
     SpanAlignment,
     functional,
 )
-from tests.backend import compiled, finite_differences, gradient, numpy_of
+from tests.backend import finite_differences, numpy_of
 from tests.losses import reference
-from tests.losses.batches import SIZES, batch, prior, utterances
+from tests.losses.batches import (
+    SIZES,
+    batch,
+    compiled_and_eager,
+    prior,
+    reloaded,
+    speech_gradient,
+    utterances,
+    value_of,
+)
 from tests.losses.loops import span_loops, weights_of
 
 # The third utterance repeats the text of the first, spoken otherwise.
@@ -71,10 +80,6 @@ CASES = {
 cases = pytest.mark.parametrize("case", CASES)
 
 
-def value_of(loss, pairs, **kwargs):
-    return float(loss.compute_loss(*batch(pairs, **kwargs)))
-
-
 @cases
 def test_a_ragged_batch_equals_the_loops(case):
     loss_class, arguments, scores_of = CASES[case]
@@ -101,9 +106,6 @@ def test_gradient_equals_finite_differences_of_the_loops(case):
     text_units, speech_units = batch(given, extra=0)
     loss = loss_class(**arguments)
 
-    def ours(x):
-        return loss.compute_loss(text_units, {**speech_units, "embeddings": x})
-
     def slow(x):
         moved = [
             ({**speech, "embeddings": x[row]}, text) for row, (speech, text) in enumerate(given)
@@ -112,7 +114,7 @@ def test_gradient_equals_finite_differences_of_the_loops(case):
 
     wanted = finite_differences(slow, speech_units["embeddings"], epsilon=1e-4)
     assert np.abs(wanted).max() > 1e-2
-    np.testing.assert_allclose(gradient(ours, speech_units["embeddings"]), wanted, atol=5e-4)
+    np.testing.assert_allclose(speech_gradient(loss, text_units, speech_units), wanted, atol=5e-4)
 
 
 @cases
@@ -121,24 +123,19 @@ def test_gradient_is_finite_and_zero_at_padding_that_holds_nan(case):
     text_units, speech_units = batch(pairs(), garbage=np.nan)
     loss = loss_class(**arguments)
 
-    def ours(x):
-        return loss.compute_loss(text_units, {**speech_units, "embeddings": x})
-
-    found = gradient(ours, speech_units["embeddings"])
+    found = speech_gradient(loss, text_units, speech_units)
     assert np.isfinite(found).all()
     assert not found[~speech_units["mask"]].any()
     silent = np.zeros_like(speech_units["embeddings"])
-    assert np.isfinite(gradient(ours, silent)).all()
+    assert np.isfinite(speech_gradient(loss, text_units, speech_units, at=silent)).all()
 
 
 @cases
 def test_compiled_equals_eager(case):
     loss_class, arguments, _ = CASES[case]
     loss = loss_class(**arguments)
-    text_units, speech_units = keras.tree.map_structure(ops.convert_to_tensor, batch(pairs()))
-    fast = compiled(loss.compute_loss)(text_units, speech_units)
-    eager = loss.compute_loss(text_units, speech_units)
-    assert float(fast) == pytest.approx(float(eager), abs=1e-4)
+    fast, eager = compiled_and_eager(loss, pairs())
+    assert fast == pytest.approx(eager, abs=1e-4)
 
 
 @cases
@@ -161,7 +158,7 @@ def test_half_precision_embeddings_give_a_finite_float32_loss(case, dtype):
 def test_a_loss_survives_serialisation(case):
     loss_class, arguments, _ = CASES[case]
     loss = loss_class(**arguments, name="part")
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    again = reloaded(loss)
     assert type(again) is loss_class
     assert again.get_config() == loss.get_config()
     assert value_of(again, pairs()) == value_of(loss, pairs())
@@ -174,12 +171,8 @@ def test_without_negatives_there_is_nothing_to_learn(case):
     same_text = [pairs()[0], pairs()[2]]
     for given in (pairs()[:1], same_text):
         text_units, speech_units = batch(given)
-
-        def ours(x, text_units=text_units, speech_units=speech_units):
-            return loss.compute_loss(text_units, {**speech_units, "embeddings": x})
-
         assert value_of(loss, given) == pytest.approx(0, abs=1e-5)
-        np.testing.assert_allclose(gradient(ours, speech_units["embeddings"]), 0, atol=1e-6)
+        np.testing.assert_allclose(speech_gradient(loss, text_units, speech_units), 0, atol=1e-6)
 
 
 @pytest.mark.parametrize("loss_class", [ContrastiveAlignment, ContrastiveSpanAlignment])

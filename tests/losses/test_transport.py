@@ -5,9 +5,17 @@ import scipy.optimize
 from keras import ops
 
 from pad_keras.losses import OptimalTransportAlignment, functional
-from tests.backend import compiled, finite_differences, gradient, numpy_of
+from tests.backend import finite_differences, numpy_of
 from tests.losses import reference
-from tests.losses.batches import batch, prior, utterances
+from tests.losses.batches import (
+    batch,
+    compiled_and_eager,
+    prior,
+    reloaded,
+    speech_gradient,
+    utterances,
+    value_of,
+)
 from tests.losses.loops import local_units, weights_of
 
 CASES = {
@@ -30,10 +38,6 @@ def plan_and_cost(speech, text, weighting="significance", epsilon=0.05, iteratio
 def loops(speech, text, **arguments):
     plan, cost = plan_and_cost(speech, text, **arguments)
     return (plan * cost).sum()
-
-
-def value_of(loss, utterances, **kwargs):
-    return float(loss.compute_loss(*batch(utterances, **kwargs)))
 
 
 @cases
@@ -99,16 +103,13 @@ def test_gradient_is_that_of_the_cost_under_a_constant_plan(case):
     loss = OptimalTransportAlignment(**arguments)
     plan, _ = plan_and_cost(speech, text, **arguments)
 
-    def ours(x):
-        return loss.compute_loss(text_units, {**speech_units, "embeddings": x})
-
     def slow(x):
         moved = {**speech, "embeddings": x[0]}
         return (plan * plan_and_cost(moved, text, **arguments)[1]).sum()
 
     wanted = finite_differences(slow, speech["embeddings"][None], epsilon=1e-4)
     assert np.abs(wanted).max() > 1e-3
-    np.testing.assert_allclose(gradient(ours, speech_units["embeddings"]), wanted, atol=2e-4)
+    np.testing.assert_allclose(speech_gradient(loss, text_units, speech_units), wanted, atol=2e-4)
 
 
 def test_the_constant_plan_is_the_gradient_of_the_entropic_objective():
@@ -131,13 +132,11 @@ def test_gradient_is_finite_and_zero_at_padding_that_holds_nan(case):
     loss = OptimalTransportAlignment(**CASES[case])
     text_units, speech_units = batch(utterances(), garbage=np.nan)
 
-    def ours(x):
-        return loss.compute_loss(text_units, {**speech_units, "embeddings": x})
-
-    found = gradient(ours, speech_units["embeddings"])
+    found = speech_gradient(loss, text_units, speech_units)
     assert np.isfinite(found).all()
     assert not found[~speech_units["mask"]].any()
-    assert np.isfinite(gradient(ours, np.zeros_like(speech_units["embeddings"]))).all()
+    silent = np.zeros_like(speech_units["embeddings"])
+    assert np.isfinite(speech_gradient(loss, text_units, speech_units, at=silent)).all()
 
 
 def test_units_without_mass_and_empty_utterances_are_left_out():
@@ -167,10 +166,8 @@ def test_one_frame_cannot_serve_all_tokens():
 @cases
 def test_compiled_equals_eager(case):
     loss = OptimalTransportAlignment(**CASES[case])
-    text_units, speech_units = keras.tree.map_structure(ops.convert_to_tensor, batch(utterances()))
-    fast = compiled(loss.compute_loss)(text_units, speech_units)
-    eager = loss.compute_loss(text_units, speech_units)
-    assert float(fast) == pytest.approx(float(eager), abs=1e-5)
+    fast, eager = compiled_and_eager(loss, utterances())
+    assert fast == pytest.approx(eager, abs=1e-5)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
@@ -187,7 +184,7 @@ def test_half_precision_embeddings_give_a_finite_float32_loss(dtype):
 @cases
 def test_a_loss_survives_serialisation(case):
     loss = OptimalTransportAlignment(**CASES[case], name="part")
-    again = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(loss))
+    again = reloaded(loss)
     assert again.get_config() == loss.get_config()
     assert value_of(again, utterances()) == value_of(loss, utterances())
 

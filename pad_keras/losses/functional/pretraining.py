@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from pad_keras.losses.functional.alignment import unit_vectors
+from pad_keras.losses.functional.alignment import LOG_ZERO, similarity_matrix, unit_vectors
 
 
 def cosine_logits(x, prototypes, temperature):
@@ -96,16 +96,13 @@ def contrastive_loss(context, quantized, codes, negatives, masked, temperature):
         wav2vec 2.0 (arXiv 2006.11477), equation 3.
     """
     # All pairs first, then the wanted ones: [batch, frames, negatives, dim] is never made.
-    similarity = ops.matmul(
-        unit_vectors(context), ops.transpose(unit_vectors(quantized), (0, 2, 1))
-    )
-    similarity = similarity / temperature
+    similarity = similarity_matrix(context, quantized) / temperature
     batch, frames, count = ops.shape(negatives)
     distractors = ops.take_along_axis(similarity, negatives, axis=2)
     flat = ops.reshape(negatives, (batch, frames * count))
     distractor_codes = ops.reshape(ops.take_along_axis(codes, flat, axis=1), (batch, frames, count))
-    distractors = ops.where(ops.equal(distractor_codes, codes[:, :, None]), -1e9, distractors)
-    positive = ops.sum(similarity * ops.eye(frames, dtype="float32")[None], axis=2)
+    distractors = ops.where(ops.equal(distractor_codes, codes[:, :, None]), LOG_ZERO, distractors)
+    positive = ops.diagonal(similarity, axis1=1, axis2=2)
     logits = ops.concatenate([positive[:, :, None], distractors], axis=2)
     masked = ops.cast(masked, "bool")
     enough = ops.sum(ops.cast(masked, "int32"), axis=1, keepdims=True) >= 2
