@@ -23,4 +23,5 @@ def print_report(results, folder):
     )
     print(f"encoder      {folder / 'encoder'}")
     print(f"results      {folder / 'results.json'}")
-    print(f"TensorBoard  tensorboard --logdir {folder / 'tensorboard'}")
+    if (folder / "tensorboard").is_dir():  # TensorFlow writes it, where it is installed.
+        print(f"TensorBoard  tensorboard --logdir {folder / 'tensorboard'}")
