@@ -22,8 +22,9 @@ import soundfile
 import tyro
 
 from experiments.distillation.configuration import Configuration, Student, Training
+from experiments.distillation.corpora import read_corpora
 from experiments.distillation.report import print_report
-from experiments.distillation.run import distill, read_corpora
+from experiments.distillation.run import distill
 from experiments.results import print_table, write_json
 from experiments.students import PRETRAINED, save_undistilled
 from experiments.understanding.configuration import Understanding

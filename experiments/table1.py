@@ -88,6 +88,19 @@ class Table1(Comparison):
         return [Variant(name, *METHODS[name]) for name in self.methods]
 
 
+def pairs_of(methods):
+    """The pairs to compare: each method of PAD with what it refines, and each with no distillation.
+
+    Args:
+        methods: sequence of str.
+
+    Returns:
+        List of `(name, baseline)`.
+    """
+    refinements = [pair for pair in PAIRS if set(pair) <= set(methods)]
+    return [*refinements, *((name, UNDISTILLED) for name in methods)]
+
+
 def main(settings):
     """Run, print and write Table 1.
 
@@ -97,9 +110,7 @@ def main(settings):
     Returns:
         Dict, the contents of `table1.json`.
     """
-    methods = settings.resolved().methods
-    refinements = [pair for pair in PAIRS if set(pair) <= set(methods)]
-    pairs = [*refinements, *((name, UNDISTILLED) for name in methods)]
+    pairs = pairs_of(settings.resolved().methods)
     return compare(settings, "table1", pairs, {"table1": ("Table 1", None)})
 
 

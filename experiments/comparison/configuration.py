@@ -13,7 +13,7 @@ from experiments.distillation.configuration import (
     Teacher,
     Training,
 )
-from experiments.distillation.run import read_corpora
+from experiments.distillation.corpora import read_corpora
 from experiments.understanding.configuration import LOG_MEL, TEXT, Understanding
 from pad_keras.data import total_hours
 
@@ -32,6 +32,9 @@ class Heads:
     """In place of the recipe's."""
     data: pathlib.Path | None = None
     """Folder of the corpus; None takes the embedded one."""
+    cache: bool = True
+    """Keep hidden states on disk while heads are trained on them; else the encoder runs in each
+    step."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,6 +236,10 @@ class Comparison:
             seeds=heads.seeds,
             shots=shots,
             updates=heads.updates,
+            # Transcripts' states are small, and a text encoder cannot do without.
+            cache=heads.cache or encoder.split(":")[0] == TEXT,
+            # There are hundreds of heads, and pictures take longer than small heads.
+            pictures=False,
             out=self.folder / "heads",
             name=f"{task}-{name}{shot}",
             tiny=self.tiny,

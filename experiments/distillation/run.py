@@ -6,17 +6,43 @@ import math
 import keras
 
 from experiments.backends import resolve_jit
+from experiments.caches import announced_cache
+from experiments.distillation.corpora import read_corpora
+from experiments.distillation.speeds import at_speeds
 from experiments.optimization import encoder_optimizer
 from experiments.results import plain, versions, write_json
 from pad_keras import callbacks, data, models
+from pad_keras.data.fingerprints import weights_hash
 
 
 @dataclasses.dataclass
 class Split:
-    """A part of a corpus that is measured: utterances in the order of their batches."""
+    """A part of a corpus that is measured.
+
+    Args:
+        utterances: list of `Utterance`, in the order of the batches.
+        batches: `tf.data.Dataset`, of waveforms or of a front end's frames.
+        waveforms: `tf.data.Dataset` of the same batches, of waveforms.
+    """
 
     utterances: list
     batches: object
+    waveforms: object
+
+
+@dataclasses.dataclass
+class Train:
+    """What is distilled on.
+
+    Args:
+        utterances: list of `Utterance`.
+        units: `TeacherCache`.
+        frames: `HiddenStateCache` of the front end's frames; `None` to read the audio.
+    """
+
+    utterances: list
+    units: object
+    frames: object = None
 
 
 def distill(configuration):
@@ -24,7 +50,8 @@ def distill(configuration):
 
     Writes, into `configuration.folder`: `configuration.json`; `results.json`; `student`, the best
     epoch's encoder as a preset; `alignment.png`, what it aligned; `tensorboard`; `teacher_units`,
-    the teacher's cached units; and `state`, the checkpoints to resume from.
+    the teacher's cached units; and `state`, the checkpoints to resume from. The frames of a frozen
+    front end go into `frames` beside it, where other runs on the same student find them.
 
     Args:
         configuration: `experiments.distillation.configuration.Configuration`.
@@ -46,6 +73,9 @@ def distill(configuration):
     configuration = configuration.resolved()
     keras.utils.set_random_seed(configuration.training.seed)
     corpora = read_corpora(configuration.data)
+    corpora["train"] = at_speeds(
+        corpora["train"], configuration.data.speeds, configuration.out / "speeds"
+    )
     for name, utterances in corpora.items():
         speakers = len({utterance.speaker for utterance in utterances})
         padding = data.padding_share(
@@ -62,19 +92,20 @@ def distill(configuration):
         name: data.TeacherCache.build(teacher, utterances, folder / "teacher_units" / name)
         for name, utterances in corpora.items()
     }
+    frames = frame_cache(configuration, distiller.student, corpora)
     batch_size = configuration.training.batch_size
     measured = {
         name: Split(
             data.batch_order(utterances, batch_size),
+            data.pipeline(utterances, batch_size, text=caches[name], states=frames),
             data.pipeline(utterances, batch_size, text=caches[name]),
         )
         for name, utterances in corpora.items()
         if name != "train"
     }
+    train = Train(corpora["train"], caches["train"], frames)
     with data.bad_input_explained():
-        best, history = fit(
-            configuration, folder, distiller, corpora["train"], caches["train"], measured["valid"]
-        )
+        best, history = fit(configuration, folder, distiller, train, measured["valid"])
     best.load(distiller)
     if configuration.pictures:
         pictures = _pictures(configuration, measured["valid"], teacher.tokenizer, folder)
@@ -93,37 +124,6 @@ def distill(configuration):
             results["test"] = measure(distiller, measured["test"])
     write_json(folder / "results.json", results)
     return plain(results)
-
-
-def read_corpora(settings):
-    """Read the splits of the corpus and check that they share no speaker.
-
-    Args:
-        settings: `Data`.
-
-    Returns:
-        Dict from split to list of `Utterance`.
-
-    Raises:
-        ValueError: if valid or test has a speaker of train.
-    """
-    corpora = {}
-    for name in ("train", "valid", "test"):
-        subsets = getattr(settings, name)
-        if name == "test" and not subsets:
-            continue
-        utterances = data.librispeech(
-            settings.root,
-            settings.hours if name == "train" else settings.evaluation_hours,
-            seed=settings.seed,
-            subsets=subsets,
-            on_error=settings.on_error,
-        )
-        if settings.on_error == "skip":
-            utterances = data.decodable(utterances)
-        corpora[name] = data.within_seconds(utterances, settings.max_seconds)
-    data.check_disjoint_speakers(**corpora)
-    return corpora
 
 
 def build_teacher(configuration, train):
@@ -178,6 +178,38 @@ def build_distiller(configuration, teacher):
     )
 
 
+def frame_cache(configuration, student, corpora):
+    """The frames of a frozen front end, computed once.
+
+    Args:
+        configuration: `Configuration`.
+        student: `Wav2Vec2Backbone`.
+        corpora: dict of lists of `Utterance`.
+
+    Returns:
+        `HiddenStateCache`; `None` if the front end is trained or nothing is to be cached.
+
+    Raises:
+        OSError: if the disk has too little room.
+    """
+    if not (configuration.training.cache_frames and configuration.student.freeze_feature_encoder):
+        return None
+    front_end = models.FrontEnd(student.feature_encoder)
+    # No coarser than what the student computes in.
+    precision = configuration.training.precision
+    dtype = "float32" if precision == "float32" else "float16"
+    utterances = list({u.id: u for split in corpora.values() for u in split}.values())
+    folder = configuration.out / "frames" / f"{weights_hash(front_end)[:12]}-{precision}"
+    return announced_cache(
+        "frames of the front end",
+        front_end,
+        utterances,
+        folder,
+        instead="--training.no-cache-frames to run the front end in each step",
+        dtype=dtype,
+    )
+
+
 def compile_distiller(distiller, training, steps_per_epoch):
     """Give a distiller its optimizer.
 
@@ -196,15 +228,14 @@ def compile_distiller(distiller, training, steps_per_epoch):
     distiller.compile(optimizer=optimizer, jit_compile=resolve_jit(training.jit_compile))
 
 
-def fit(configuration, folder, distiller, train, cache, valid):
+def fit(configuration, folder, distiller, train, valid):
     """Train, from the start or from the newest checkpoint.
 
     Args:
         configuration: `Configuration`.
         folder: path of the run.
         distiller: `AlignmentDistiller`.
-        train: list of `Utterance`.
-        cache: `TeacherCache` of `train`.
+        train: `Train`.
         valid: `Split`.
 
     Returns:
@@ -212,7 +243,7 @@ def fit(configuration, folder, distiller, train, cache, valid):
         of the untrained state (epoch -1).
     """
     training, tokenizer = configuration.training, distiller.teacher.tokenizer
-    steps = data.batches_per_epoch(train, training.batch_size)
+    steps = data.batches_per_epoch(train.utterances, training.batch_size)
     compile_distiller(distiller, training, steps)
     untrained = UntrainedMeasures(valid)
     evaluation = callbacks.AlignmentEvaluation(valid.batches, valid.utterances, tokenizer)
@@ -227,9 +258,10 @@ def fit(configuration, folder, distiller, train, cache, valid):
         print(f"going on in {folder}: {start} of {training.epochs} epochs are done")
     if start < training.epochs:
         batches = data.pipeline(
-            train,
+            train.utterances,
             training.batch_size,
-            text=cache,
+            text=train.units,
+            states=train.frames,
             shuffle=True,
             repeat=True,
             seed=training.seed,
@@ -246,7 +278,7 @@ def fit(configuration, folder, distiller, train, cache, valid):
             callbacks=[
                 untrained,
                 evaluation,
-                *_tensorboard(configuration, folder, train, valid, tokenizer),
+                *_tensorboard(configuration, folder, train.utterances, valid, tokenizer),
                 best,
                 state,
             ],
@@ -268,7 +300,7 @@ def _pictures(configuration, valid, tokenizer, log_dir):
     """Callback that draws utterances of the middle batch: neither the shortest nor the longest."""
     batch_size = configuration.training.batch_size
     middle = len(valid.utterances) // batch_size // 2
-    batch = next(iter(valid.batches.skip(middle)))
+    batch = next(iter(valid.waveforms.skip(middle)))
     shown = valid.utterances[middle * batch_size :]
     return callbacks.AlignmentSummary(log_dir, batch, shown, tokenizer, configuration.pictures)
 
@@ -322,5 +354,6 @@ def _fingerprint(configuration):
     kept = plain(configuration)
     for name in ("name", "out", "pictures", "tiny"):
         del kept[name]
-    del kept["training"]["jit_compile"]
+    for name in ("jit_compile", "cache_frames"):
+        del kept["training"][name]
     return kept

@@ -114,6 +114,9 @@ class Understanding:
     export: pathlib.Path | None = None
     """Write the first seed's (and fold's) tested head as a SavedModel here; one that is there
     already is replaced."""
+    pictures: bool = True
+    """Show confusions, slots and the weights of layers of each head's last epoch in
+    TensorBoard."""
     out: pathlib.Path = pathlib.Path("runs")
     """The experiment writes into OUT/NAME, and hidden states, which experiments share, into
     OUT/hidden_states; what is done there already is not done again."""

@@ -163,7 +163,11 @@ class HeadRun:
                 verbose=_BAR if steps >= _LONG_EPOCH else _LINE_PER_EPOCH,
                 callbacks=[
                     ValidationAnswers(
-                        self.task, self._batches(self.splits.valid), valid, self._log_dir
+                        self.task,
+                        self._batches(self.splits.valid),
+                        valid,
+                        self._log_dir,
+                        self.settings.pictures,
                     ),
                     callbacks.TrainingSummary(self._log_dir, batch_size, seconds, every=50),
                     best,

@@ -1,13 +1,13 @@
 """An experiment in understanding, from a configuration to a folder of results."""
 
 import contextlib
-import errno
 import json
 import os
 
 import keras
 import numpy as np
 
+from experiments.caches import announced_cache
 from experiments.results import plain, versions, write_json
 from experiments.statistics import mean_interval
 from experiments.understanding.configuration import LOG_MEL
@@ -16,11 +16,21 @@ from experiments.understanding.head import HeadRun
 from experiments.understanding.log_mel import LogMelEncoder
 from experiments.understanding.tasks import task_of
 from experiments.understanding.text_encoder import TextEncoder
-from pad_keras import data, export_saved_model, models
+from pad_keras import export_saved_model, models
 from pad_keras.data.fingerprints import text_hash, weights_hash
 
 # What may change when an experiment goes on: it only adds heads, or says where things are.
-_FREE = ("learning_rates", "seeds", "folds", "out", "name", "export", "jit_compile", "cache")
+_FREE = (
+    "learning_rates",
+    "seeds",
+    "folds",
+    "out",
+    "name",
+    "export",
+    "jit_compile",
+    "cache",
+    "pictures",
+)
 
 
 def understand(settings, encoder=None):
@@ -105,19 +115,14 @@ def _hidden_states(settings, encoder, encoder_hash, folds, tasks):
     pooled = next(iter(tasks.values())).pooled
     kind = f"{'pooled' if pooled else 'frames'}-{settings.precision}"
     folder = settings.out / "hidden_states" / f"{encoder_hash[:12]}-{kind}"
-    size = data.bytes_needed(encoder, utterances, pooled)
-    print(f"hidden states of {len(utterances)} utterances: {size / 1e6:.1f} MB in {folder}")
-    try:
-        with data.bad_input_explained():
-            return data.HiddenStateCache.build(encoder, utterances, folder, pooled=pooled)
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise OSError(
-            errno.ENOSPC,
-            f"{error.strerror}. Give another --out, or --no-cache to run the encoder in each step",
-            str(folder),
-        ) from error
+    return announced_cache(
+        "hidden states",
+        encoder,
+        utterances,
+        folder,
+        instead="--no-cache to run the encoder in each step",
+        pooled=pooled,
+    )
 
 
 def _utterances(folds):

@@ -17,21 +17,24 @@ _SHOWN_TEXTS = 8
 class ValidationAnswers(keras.callbacks.Callback):
     """Answers the validation set after each epoch, adds the measures to the logs, and draws.
 
-    Put it before callbacks that read the logs.
+    Put it before callbacks that read the logs. Pictures are drawn of the last epoch: drawing takes
+    longer than an epoch of a small head.
 
     Args:
         task: `Classification` or `SlotFilling`.
         batches: `tf.data.Dataset`, the validation set in a fixed order.
         utterances: list of `Utterance` in that order.
         log_dir: path of TensorBoard's log.
+        pictures: bool, whether to draw.
     """
 
-    def __init__(self, task, batches, utterances, log_dir):
+    def __init__(self, task, batches, utterances, log_dir, pictures=True):
         super().__init__()
         self.task = task
         self.batches = batches
         self.utterances = utterances
         self.log_dir = str(log_dir)
+        self.pictures = pictures
 
     def on_train_begin(self, logs=None):
         """Open the writer."""
@@ -49,15 +52,19 @@ class ValidationAnswers(keras.callbacks.Callback):
         answers = self.task.answers(self.model, self.batches)
         for name, value in self.task.scores(answers, self.utterances).items():
             logs[f"val_{name}"] = value
-        with self._writer.as_default(step=epoch + 1):
-            weights = ops.convert_to_numpy(self.model.weighted_sum.layer_weights())
-            tf.summary.image("layer_weights", draw_layer_weights(weights)[None])
-            self._show(answers)
-        self._writer.flush()
+        if self.pictures and epoch + 1 == self.params["epochs"]:
+            self._draw(answers, epoch + 1)
 
     def on_train_end(self, logs=None):
         """Close the writer."""
         self._writer.close()
+
+    def _draw(self, answers, step):
+        with self._writer.as_default(step=step):
+            weights = ops.convert_to_numpy(self.model.weighted_sum.layer_weights())
+            tf.summary.image("layer_weights", draw_layer_weights(weights)[None])
+            self._show(answers)
+        self._writer.flush()
 
     def _show(self, answers):
         if not isinstance(answers, dict):

@@ -10,7 +10,7 @@ from pad_keras.data.fluent_speech_commands import fluent_speech_commands
 from pad_keras.data.hidden_states import HiddenStateCache, bytes_needed
 from pad_keras.data.iemocap import EMOTIONS, iemocap, iemocap_fold
 from pad_keras.data.labels import label_ids, label_names, slot_targets
-from pad_keras.data.librispeech import librispeech
+from pad_keras.data.librispeech import balanced_part, librispeech
 from pad_keras.data.pipeline import (
     batch_order,
     batches_per_epoch,
@@ -41,6 +41,7 @@ __all__ = [
     "WordTime",
     "audio_snips",
     "bad_input_explained",
+    "balanced_part",
     "batch_order",
     "batches_per_epoch",
     "bytes_needed",

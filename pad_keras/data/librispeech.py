@@ -65,7 +65,7 @@ def librispeech(root, hours=10, *, seed=0, subsets=None, on_error="raise"):
             f"No utterance under {str(root)!r}: expected <speaker>/<chapter>/*.trans.txt beside "
             f"audio files ({', '.join(AUDIO_SUFFIXES)}), there or in subset folders."
         )
-    return utterances if hours is None else _balanced_part(utterances, hours, seed)
+    return utterances if hours is None else balanced_part(utterances, hours, seed)
 
 
 def _subset_folders(root, subsets):
@@ -142,7 +142,20 @@ def _word_time(entry):
     return WordTime(word, float(start), float(end))
 
 
-def _balanced_part(utterances, hours, seed):
+def balanced_part(utterances, hours, seed=0):
+    """Some hours of utterances, balanced over speakers.
+
+    Args:
+        utterances: list of `Utterance`.
+        hours: float, hours of audio wanted; the last utterance may exceed them.
+        seed: int, decides which are taken.
+
+    Returns:
+        List of `Utterance`, sorted by id. If there are fewer hours, all of it, with a warning.
+
+    Raises:
+        ValueError: if `hours` is not positive.
+    """
     if hours <= 0:
         raise ValueError(f"`hours` must be positive, or None for everything; got {hours}.")
     available = total_hours(utterances)

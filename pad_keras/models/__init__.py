@@ -9,10 +9,12 @@ from pad_keras.models.speech_task import superb_optimizer
 from pad_keras.models.text_teacher import TextTeacher
 from pad_keras.models.utterance_classifier import UtteranceClassifier
 from pad_keras.models.wav2vec2.backbone import Wav2Vec2Backbone
+from pad_keras.models.wav2vec2.front_end import FrontEnd
 
 __all__ = [
     "AlignmentDistiller",
     "ContrastiveModel",
+    "FrontEnd",
     "MaskedPredictionModel",
     "SlotFiller",
     "SlotVocabulary",

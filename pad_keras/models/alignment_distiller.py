@@ -24,9 +24,9 @@ class AlignmentDistiller(keras.distillation.Distiller):
         **kwargs: of `keras.Model`.
 
     Call arguments:
-        inputs: dict with `speech` (the student's inputs) and, to compute a loss, `text` (the
-            teacher's inputs) or `text_units` (its cached units); `pad_keras.data.pipeline` makes
-            such batches.
+        inputs: dict with `speech` (the student's inputs, or the frames of its frozen front end,
+            see `FrontEnd`) and, to compute a loss, `text` (the teacher's inputs) or `text_units`
+            (its cached units); `pad_keras.data.pipeline` makes such batches.
 
     Returns:
         The student's units: `embeddings` `[batch, frames, dim]`, `significance`, `mask`
@@ -125,13 +125,19 @@ class AlignmentDistiller(keras.distillation.Distiller):
         """Units of speech.
 
         Args:
-            speech: dict of the student's inputs.
+            speech: dict of the student's inputs; or of `hidden_states`
+                `[batch, 1, frames, conv_filters[-1]]`, the frames of its front end, and `mask`
+                `[batch, frames]`.
             training: bool.
 
         Returns:
             Dict of `embeddings`, `significance` and `mask`.
         """
-        outputs = self.student(speech, training=training)
+        if "hidden_states" in speech:
+            frames, mask = speech["hidden_states"][:, 0], ops.cast(speech["mask"], "bool")
+            outputs = self.student.contextualize(frames, mask, training=training)
+        else:
+            outputs = self.student(speech, training=training)
         embeddings = outputs["sequence_output"]
         if self.projection is not None:
             embeddings = self.projection(embeddings)

@@ -8,6 +8,7 @@ from keras import ops
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from experiments.distillation.configuration import (
+    EMBEDDED_CORPUS,
     Configuration,
     Data,
     Objective,
@@ -15,10 +16,13 @@ from experiments.distillation.configuration import (
     Teacher,
     Training,
 )
+from experiments.distillation.corpora import read_corpora
 from experiments.distillation.report import comparison, print_report
 from experiments.distillation.run import build_teacher, distill
+from experiments.understanding.configuration import EMBEDDED_CORPORA, Understanding
+from experiments.understanding.corpora import read_splits
 from pad_keras import callbacks
-from pad_keras.data import BadInputError, TextTokenizer
+from pad_keras.data import BadInputError, TextTokenizer, total_hours
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND
 from tests.data.corpus import write_corpus
@@ -67,6 +71,52 @@ def test_a_run_leaves_everything_that_it_says(base, whole, capsys):
     assert rows["recall@1"][2] == 1 / 8
     print_report(whole, base.folder)
     assert "recall@10" in capsys.readouterr().out
+
+
+def test_a_run_from_audio_is_the_same_as_from_frames(base, whole):
+    assert list((base.out / "frames").glob("*-float32/??/*.bin"))
+    training = dataclasses.replace(base.training, cache_frames=False)
+    from_audio = distill(dataclasses.replace(base, name="audio", training=training))
+    for found, expected in zip(from_audio["history"], whole["history"], strict=True):
+        assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
+
+
+def test_a_front_end_that_is_trained_is_not_cached(base, tmp_path):
+    student = dataclasses.replace(base.student, freeze_feature_encoder=False)
+    training = dataclasses.replace(base.training, epochs=1)
+    trained = dataclasses.replace(base, out=tmp_path, student=student, training=training)
+    distill(trained)
+    assert not (tmp_path / "frames").exists()
+    before, after = (
+        Wav2Vec2Backbone.from_preset(str(path)).feature_encoder.get_weights()[0]
+        for path in (base.student.preset, trained.folder / "student")
+    )
+    assert np.abs(after - before).max() > 0
+
+
+def test_training_utterances_of_tasks_are_distilled_on_too(base):
+    embedded = Data(
+        root=EMBEDDED_CORPUS, task_roots=(EMBEDDED_CORPORA["ic"], EMBEDDED_CORPORA["sf"])
+    )
+    corpora = read_corpora(embedded)
+    assert len(corpora["train"]) == 440 + 400 + 400
+    tasks = [read_splits(Understanding(task))[None] for task in ("ic", "sf")]
+    tested = {u.audio for task in tasks for u in (*task.valid, *task.test)}
+    assert not tested & {u.audio for u in corpora["train"]}
+    assert {len(corpora[name]) for name in ("valid", "test")} == {80}
+    hours = read_corpora(dataclasses.replace(embedded, hours=0.1))["train"]
+    assert 0.1 <= total_hours(hours) < 0.11
+    assert {u.audio for u in hours} < {u.audio for u in corpora["train"]}
+    roots = {str(u.audio).split("corpora/")[1].split("/")[0] for u in hours}
+    assert roots == {"alignment", "intents", "slots"}
+
+
+def test_a_task_of_an_unknown_layout_is_named(base, tmp_path):
+    with pytest.raises(ValueError, match="task_roots.*neither in Fluent Speech Commands"):
+        read_corpora(dataclasses.replace(base.data, task_roots=(tmp_path,)))
+    twice = dataclasses.replace(base.data, task_roots=(EMBEDDED_CORPORA["ic"],) * 2)
+    with pytest.raises(ValueError, match="400 utterance ids"):
+        read_corpora(twice)
 
 
 def test_the_best_epoch_is_the_one_that_is_tested(whole):

@@ -1,0 +1,264 @@
+"""What a comparison will cost: counts from its corpora, times from a few steps on this machine."""
+
+import dataclasses
+import time
+
+import keras
+import numpy as np
+
+from experiments.comparison.jobs import Distillation
+from experiments.distillation.run import build_distiller, build_teacher, compile_distiller
+from experiments.understanding.corpora import read_splits
+from experiments.understanding.run import load_encoder
+from experiments.understanding.tasks import task_of
+from pad_keras import data, models
+from pad_keras.models.wav2vec2.convolutions import frame_counts
+
+_STEPS = 3
+# Of the synthetic batches that are timed: lengths of the usual utterance.
+_DISTILLATION_SECONDS, _COMMAND_SECONDS = 12.0, 3.0
+_TEXT_UNITS, _TARGET_LABELS = 40, 60
+_BYTES_OF_A_WEIGHT = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """One kind of work of a comparison.
+
+    Args:
+        name: str.
+        times: int, how often it is done.
+        amount: float, how much of `unit` each time takes.
+        unit: str.
+        unit_seconds: float, what one unit takes on this machine.
+        kept_bytes: int, what each time leaves on disk.
+        passing_bytes: int, what it needs on disk while it runs.
+    """
+
+    name: str
+    times: int
+    amount: float
+    unit: str
+    unit_seconds: float
+    kept_bytes: int = 0
+    passing_bytes: int = 0
+
+    @property
+    def hours(self):
+        """Hours of all times."""
+        return self.times * self.amount * self.unit_seconds / 3600
+
+
+def works(grid, corpora, splits, speeds, sizes):
+    """What a grid has still to do.
+
+    Args:
+        grid: `experiments.comparison.grid.Grid`.
+        corpora: dict from split of the distillation to its hours.
+        splits: dict from task to the hours of all its utterances.
+        speeds: dict of seconds: `encode` and `distil` of an hour of audio, and of an update of a
+            head of each task.
+        sizes: dict of bytes: `student`, `frames` of all of the distillation's audio, and hidden
+            states of each task's.
+
+    Returns:
+        List of `Work`.
+    """
+    todo = [job for job in grid.jobs() if grid.result(job) is None]
+    distillations = [job for job in todo if isinstance(job, Distillation)]
+    found = []
+    if distillations:
+        training = distillations[0].configuration.training
+        evaluated = sum(hours for name, hours in corpora.items() if name != "train")
+        seconds = {"train": speeds["distil"], "evaluate": speeds["encode"]}
+        every_epoch = corpora["train"] * seconds["train"] + evaluated * seconds["evaluate"]
+        hours = sum(corpora.values())
+        found = [
+            Work("front end's frames", 1, hours, "h of audio", speeds["encode"], sizes["frames"]),
+            Work(
+                "distillations",
+                len(distillations),
+                training.epochs,
+                "epochs",
+                every_epoch,
+                sizes["student"],
+                # A checkpoint holds the weights and two moments of each.
+                3 * sizes["student"],
+            ),
+        ]
+    for task in grid.comparison.tasks:
+        jobs = [j for j in todo if not isinstance(j, Distillation) and j.settings.task == task]
+        speech = [job for job in jobs if job.settings.text_preset is None]
+        encoders = len({job.settings.encoder for job in speech})
+        cached = all(job.settings.cache for job in speech)
+        if cached and encoders:
+            pooled = task != "sf"
+            size = sizes[task]
+            found.append(
+                Work(
+                    f"hidden states for {task.upper()}",
+                    encoders,
+                    splits[task],
+                    "h of audio",
+                    speeds["encode"],
+                    size if pooled else 0,
+                    0 if pooled else size,
+                )
+            )
+        updates = sum(
+            len(job.settings.jobs()) * job.settings.resolved_recipe.updates for job in jobs
+        )
+        if updates:
+            name = f"heads of {task.upper()}" + ("" if cached else ", encoder in each step")
+            found.append(Work(name, 1, updates, "updates", speeds[task]))
+    return found
+
+
+def rows(found):
+    """Rows of a table of costs, the sum last.
+
+    Args:
+        found: list of `Work`.
+
+    Returns:
+        List of lists.
+    """
+    told = [
+        [
+            work.name,
+            work.times,
+            f"{work.amount:,.2f} {work.unit}"
+            if work.amount < 100
+            else f"{work.amount:,.0f} {work.unit}",
+            f"{work.hours:,.2f}",
+            f"{work.times * work.kept_bytes / 1e9:,.2f}",
+            f"{work.passing_bytes / 1e9:,.2f}",
+        ]
+        for work in found
+    ]
+    hours = sum(work.hours for work in found)
+    kept = sum(work.times * work.kept_bytes for work in found)
+    passing = max((work.passing_bytes for work in found), default=0)
+    return [*told, ["all", "", "", f"{hours:,.2f}", f"{kept / 1e9:,.2f}", f"{passing / 1e9:,.2f}"]]
+
+
+COLUMNS = ["work", "times", "each", "hours on this machine", "GB kept", "GB in passing"]
+
+
+def measure(grid, corpora):
+    """Time a few steps of each kind on synthetic batches, and size what is written.
+
+    Args:
+        grid: `experiments.comparison.grid.Grid`.
+        corpora: dict from split of the distillation to its list of `Utterance`.
+
+    Returns:
+        Tuple `(speeds, sizes, splits)`, as `works` takes them.
+
+    Raises:
+        ValueError: if a task's corpus does not fit; see `read_splits`.
+    """
+    comparison = grid.comparison
+    configuration = comparison.distillation(
+        next(iter(grid.variants.values())), comparison.learning_rates[0], comparison.seeds[0]
+    )
+    distiller = build_distiller(configuration, build_teacher(configuration, corpora["train"]))
+    compile_distiller(distiller, configuration.training, steps_per_epoch=100)
+    student = distiller.student
+    batch_size = configuration.training.batch_size
+    speeds = {
+        "distil": 3600
+        * _seconds_of(distiller, *_distillation_batch(distiller, batch_size))
+        / (batch_size * _DISTILLATION_SECONDS)
+    }
+    student.compile()
+    speech = _speech(batch_size, _DISTILLATION_SECONDS)
+    speeds["encode"] = (
+        3600
+        * _timed(lambda: student.predict_on_batch(speech))
+        / (batch_size * _DISTILLATION_SECONDS)
+    )
+    frames = models.FrontEnd(student.feature_encoder)
+    all_utterances = [u for split in corpora.values() for u in split]
+    sizes = {
+        "student": student.count_params() * _BYTES_OF_A_WEIGHT,
+        "frames": data.bytes_needed(frames, all_utterances, dtype="float32"),
+    }
+    splits = {}
+    for task in comparison.tasks:
+        settings = comparison.heads(task, str(comparison.undistilled), "cost")
+        folds = read_splits(settings)
+        utterances = list({u.id: u for one in folds.values() for u in one.all()}.values())
+        splits[task] = data.total_hours(utterances)
+        encoder = load_encoder(settings)
+        head_task = task_of(settings, next(iter(folds.values())))
+        sizes[task] = data.bytes_needed(encoder, utterances, head_task.pooled)
+        speeds[task] = _update_seconds(settings, encoder, head_task)
+    keras.utils.clear_session()
+    return speeds, sizes, splits
+
+
+def _update_seconds(settings, encoder, task):
+    """What an update of a head takes."""
+    recipe = settings.resolved_recipe
+    head = task.build(encoder, recipe, fine_tune=False)
+    head.compile(models.superb_optimizer(recipe.learning_rate, recipe.accumulation))
+    count = recipe.batch_size
+    if settings.cache:
+        _, layers, _, dim = encoder.output["hidden_states"].shape
+        frames = 1 if task.pooled else _frames(encoder, _COMMAND_SECONDS)
+        speech = {
+            "hidden_states": np.zeros((count, layers, frames, dim), "float32"),
+            "mask": np.ones((count, frames), "bool"),
+        }
+    else:
+        speech = _speech(count, _COMMAND_SECONDS)
+    if task.pooled:
+        targets = {group: np.zeros(count, "int32") for group in task.labels}
+    else:
+        targets = {
+            "ids": np.ones((count, _TARGET_LABELS), "int32"),
+            "length": np.full(count, _TARGET_LABELS, "int32"),
+        }
+    return recipe.accumulation * _seconds_of(head, {"speech": speech}, targets)
+
+
+def _distillation_batch(distiller, count):
+    student, dim = distiller.student, distiller.teacher.hidden_dim
+    frames = _frames(student, _DISTILLATION_SECONDS)
+    units = {
+        "embeddings": np.ones((count, _TEXT_UNITS, dim), "float32"),
+        "significance": np.full((count, _TEXT_UNITS), 1 / _TEXT_UNITS, "float32"),
+        "mask": np.ones((count, _TEXT_UNITS), "bool"),
+        "cls": np.ones((count, dim), "float32"),
+        "idf": np.ones((count, _TEXT_UNITS), "float32"),
+    }
+    speech = {
+        "hidden_states": np.zeros((count, 1, frames, student.conv_filters[-1]), "float32"),
+        "mask": np.ones((count, frames), "bool"),
+    }
+    return ({"speech": speech, "text_units": units},)
+
+
+def _speech(count, seconds):
+    samples = int(seconds * data.SAMPLE_RATE)
+    noise = np.random.default_rng(0).normal(size=(count, samples)).astype("float32")
+    return {"waveform": noise, "padding_mask": np.ones((count, samples), "bool")}
+
+
+def _frames(encoder, seconds):
+    samples = int(seconds * data.SAMPLE_RATE)
+    return int(frame_counts(samples, encoder.conv_kernels, encoder.conv_strides))
+
+
+def _seconds_of(model, *batch):
+    return _timed(lambda: model.train_on_batch(*batch))
+
+
+def _timed(step):
+    # The first compiles.
+    step()
+    start = time.perf_counter()
+    for _ in range(_STEPS):
+        step()
+    return (time.perf_counter() - start) / _STEPS

@@ -1,0 +1,40 @@
+"""SUPERB's published row beside what was measured."""
+
+from experiments.comparison.measures import COLUMNS
+from experiments.comparison.report import Text
+
+# SUPERB (arXiv 2105.01051), table of results: wav2vec 2.0 Base; in percent.
+PUBLISHED = {"ic": 92.35, "sf_f1": 88.30, "sf_cer": 24.77, "er": 63.43}
+PUBLISHED_NAME = "wav2vec2-base, as SUPERB published it"
+
+
+def beside_superb(summary):
+    """What was measured, in percent, below SUPERB's row.
+
+    Args:
+        summary: dict, as `experiments.comparison.summary.summarise` gives it.
+
+    Returns:
+        `Text`.
+    """
+    encoders = summary["encoders"]
+    columns = [c for c in COLUMNS if any(c.key in one["table"] for one in encoders.values())]
+    rows = [[PUBLISHED_NAME, *(f"{PUBLISHED[column.key]:.2f}" for column in columns)]]
+    for name, one in encoders.items():
+        if one["table"]:
+            rows.append([name, *(_percent(one["table"].get(column.key)) for column in columns)])
+    return Text(
+        "Beside SUPERB",
+        ["encoder", *(column.title for column in columns)],
+        rows,
+        "In percent. The published row is of the whole schedule (200,000 updates of IC and SF, "
+        "30,000 of ER) and of the learning rate that was best there; `undistilled` is the same "
+        "encoder here.",
+    )
+
+
+def _percent(value):
+    if value is None:
+        return "-"
+    mean = f"{100 * value['mean']:.2f}"
+    return mean if value["interval"] is None else f"{mean} ± {100 * value['interval']:.2f}"

@@ -1,0 +1,175 @@
+"""The paper's protocol in miniature: trees in the real layouts, checkpoints of the real sizes."""
+
+import dataclasses
+import json
+
+import pytest
+
+from experiments import reproduce_paper
+from experiments.comparison.configuration import UNDISTILLED
+from experiments.paper.cost import Work, rows
+from experiments.paper.superb import PUBLISHED, PUBLISHED_NAME, beside_superb
+from experiments.reproduce_paper import ReproducePaper
+from tests.backend import BACKEND
+from tests.data.corpus import write_corpus
+from tests.data.test_slu_corpora import write_audio, write_fsc
+
+BERT_VOCABULARY = 30_522
+COMMANDS = (
+    ("Turn up the heat", "increase", "heat", "none"),
+    ("Lights on in the kitchen", "activate", "lights", "kitchen"),
+    ("Bring me my shoes", "bring", "shoes", "none"),
+)
+
+
+def write_intents(root):
+    speakers = {"train": ("s1", "s2"), "valid": ("s3",), "test": ("s4",)}
+    for split, names in speakers.items():
+        write_fsc(root, split, [(name, *row) for name in names for row in COMMANDS])
+
+
+def write_slots(root):
+    lines = []
+    for split, speakers in {"train": ("Joey", "Ivy"), "valid": ("Amy",), "test": ("Emma",)}.items():
+        for speaker in speakers:
+            uid = f"{speaker}-snips-{split}-0"
+            write_audio(root / split / speaker / f"{uid}.wav", seconds=0.6)
+            lines.append(f"{uid} BOS ADD ADELE EOS\tO O artist AddToPlaylist")
+    (root / "all.iob.snips.txt").write_text("\n".join(lines) + "\n")
+    (root / "slots.txt").write_text("O\nartist\nplaylist\n")
+
+
+def write_emotions(root):
+    for session in range(1, 6):
+        folder = root / f"Session{session}"
+        dialog = f"Ses0{session}F_impro01"
+        lines = []
+        for turn, emotion in enumerate(("neu", "exc", "ang", "sad")):
+            uid = f"{dialog}_{'FM'[turn % 2]}00{turn}"
+            write_audio(folder / "sentences" / "wav" / dialog / f"{uid}.wav")
+            lines.append(f"[6.29 - 8.23]\t{uid}\t{emotion}\t[2.5, 2.5, 2.5]")
+        (folder / "dialog" / "EmoEvaluation").mkdir(parents=True)
+        (folder / "dialog" / "EmoEvaluation" / f"{dialog}.txt").write_text("\n".join(lines))
+        # The topline reads what was said.
+        (folder / "dialog" / "transcriptions").mkdir()
+        said = "\n".join(f"{line.split()[3]} [006.29-008.23]: Excuse me." for line in lines)
+        (folder / "dialog" / "transcriptions" / f"{dialog}.txt").write_text(said)
+
+
+def write_checkpoints(root):
+    """Random weights in the architectures of wav2vec2-base and bert-base-uncased."""
+    import transformers
+
+    student = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config())
+    student.save_pretrained(root / "wav2vec2-base")
+    teacher = transformers.BertModel(transformers.BertConfig())
+    teacher.save_pretrained(root / "bert-base-uncased")
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    pieces += [prefix + chr(97 + letter) for prefix in ("", "##") for letter in range(26)]
+    pieces += [f"[unused{number}]" for number in range(BERT_VOCABULARY - len(pieces))]
+    (root / "bert-base-uncased" / "vocab.txt").write_text("\n".join(pieces) + "\n")
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    root = tmp_path_factory.mktemp("paper")
+    speech = root / "LibriSpeech"
+    for first, subset in enumerate(("train-clean-100", "dev-clean", "test-clean")):
+        count = 2 if first == 0 else 1
+        write_corpus(speech, count, subset=subset, first=10 * first, step=0)
+    write_intents(root / "fsc")
+    write_slots(root / "snips")
+    write_emotions(root / "iemocap")
+    return ReproducePaper(
+        librispeech=speech,
+        fsc=root / "fsc",
+        snips=root / "snips",
+        iemocap=root / "iemocap",
+        student=str(root / "wav2vec2-base"),
+        teacher=str(root / "bert-base-uncased"),
+        precision="float32",
+        out=root / "out",
+        tiny=True,
+    )
+
+
+def test_the_protocol_in_miniature(settings, monkeypatch, capsys):
+    if BACKEND != "tensorflow":
+        pytest.skip("the whole protocol is run once")
+    write_checkpoints(settings.librispeech.parent)
+    planned = reproduce_paper.main(dataclasses.replace(settings, plan=True))
+    folder = settings.comparison().folder
+    assert not (folder / "paper.json").exists()
+    assert planned["speeds"].keys() == {"distil", "encode", "ic", "sf", "er"}
+    assert all(value > 0 for value in planned["speeds"].values())
+    assert "hours on this machine" in capsys.readouterr().out
+    # wav2vec2-base has 94 million weights.
+    assert 370e6 < planned["sizes"]["student"] < 385e6
+    work = {one["name"]: one for one in planned["work"]}
+    assert work["distillations"]["times"] == 1
+    # Slot fillers run the encoder in each step, and the others need its mean frames.
+    assert {"hidden states for IC", "heads of SF, encoder in each step"} <= work.keys()
+    assert "hidden states for SF" not in work
+
+    results = reproduce_paper.main(settings)
+    assert results == json.loads((folder / "paper.json").read_text())
+    assert list(results["encoders"]) == [UNDISTILLED, "log-mel", "text", "joint"]
+    for name, encoder in results["encoders"].items():
+        assert {"ic", "sf_f1", "sf_cer", "er"} <= encoder["table"].keys(), name
+    assert results["jobs"]["done"] == results["jobs"]["planned"]
+    text = (folder / "superb.md").read_text()
+    assert f"| {PUBLISHED_NAME} | 92.35 | 88.30 | 24.77 | 63.43 |" in text
+    assert "| joint |" in text
+
+    # Nothing is left to do, and the plan says so.
+    capsys.readouterr()
+    again = reproduce_paper.main(dataclasses.replace(settings, plan=True))
+    assert again["work"] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"fsc": None, "snips": None, "iemocap": None}, ValueError, "at least one of --fsc"),
+        ({"methods": ("pad",)}, ValueError, "`methods` must be different ones"),
+        ({"librispeech": "nowhere"}, FileNotFoundError, "no folder 'nowhere'"),
+        ({"fsc": "nowhere"}, FileNotFoundError, "no folder 'nowhere'"),
+    ],
+)
+def test_what_cannot_be_run_is_refused_at_once(changes, error, message, settings, tmp_path):
+    paths = {
+        name: type(tmp_path)(value) if value == "nowhere" else value
+        for name, value in changes.items()
+    }
+    with pytest.raises(error, match=message):
+        dataclasses.replace(settings, **paths).comparison()
+
+
+def test_tasks_are_those_whose_corpora_are_given(settings):
+    comparison = dataclasses.replace(settings, snips=None, iemocap=None, tiny=False).comparison()
+    assert comparison.tasks == ("ic",)
+    assert comparison.ic.data == settings.fsc
+    assert comparison.recipe == "superb"
+    assert comparison.data.hours == 10
+    assert comparison.heads("ic", "encoder", "x").resolved_recipe.updates == 200_000
+
+
+def test_costs_add_up():
+    found = [
+        Work("a", 3, 2.0, "epochs", 1800.0, kept_bytes=4_000_000_000, passing_bytes=10**9),
+        Work("b", 1, 200_000, "updates", 0.018, passing_bytes=2 * 10**9),
+    ]
+    assert [work.hours for work in found] == [3.0, 1.0]
+    table = rows(found)
+    assert table[0] == ["a", 3, "2.00 epochs", "3.00", "12.00", "1.00"]
+    assert table[1] == ["b", 1, "200,000 updates", "1.00", "0.00", "2.00"]
+    # What passes does not add up.
+    assert table[2] == ["all", "", "", "4.00", "12.00", "2.00"]
+
+
+def test_superbs_row_stands_above_what_was_measured():
+    estimate = {"mean": 0.5, "interval": 0.01}
+    summary = {"encoders": {"x": {"table": {"ic": estimate}}, "empty": {"table": {}}}}
+    table = beside_superb(summary)
+    assert table.columns == ["encoder", "IC accuracy"]
+    assert table.rows == [[PUBLISHED_NAME, f"{PUBLISHED['ic']:.2f}"], ["x", "50.00 ± 1.00"]]
