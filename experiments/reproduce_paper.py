@@ -201,6 +201,9 @@ def print_plan(comparison):
     prepare_student(comparison)
     grid = Grid(comparison)
     announce(grid)
+    if all(grid.result(job) is not None for job in grid.jobs()):
+        print("nothing is left to do")
+        return {"work": []}
     configuration = comparison.distillation(
         next(iter(grid.variants.values())), comparison.learning_rates[0], comparison.seeds[0]
     )
@@ -208,7 +211,7 @@ def print_plan(comparison):
     speeds, sizes, splits = measure(grid, corpora)
     hours = {name: total_hours(utterances) for name, utterances in corpora.items()}
     found = works(grid, hours, splits, speeds, sizes)
-    print_table("What is to do, and what it takes", COLUMNS, rows(found))
+    print_table("What is to do, and what it takes on this machine", COLUMNS, rows(found))
     print("Hours: from a few steps timed here, without evaluation and waiting for files.\n")
     planned = {"work": found, "speeds": speeds, "sizes": sizes}
     write_json(comparison.folder / "plan.json", planned)

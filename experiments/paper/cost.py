@@ -15,9 +15,8 @@ from pad_keras import data, models
 from pad_keras.models.wav2vec2.convolutions import frame_counts
 
 _STEPS = 3
-# Of the synthetic batches that are timed: lengths of the usual utterance.
-_DISTILLATION_SECONDS, _COMMAND_SECONDS = 12.0, 3.0
-_TEXT_UNITS, _TARGET_LABELS = 40, 60
+# Of the batches that are timed: text units and characters of a second of speech.
+_UNITS_A_SECOND, _LABELS_A_SECOND = 3, 15
 _BYTES_OF_A_WEIGHT = 4
 
 
@@ -142,7 +141,7 @@ def rows(found):
     return [*told, ["all", "", "", f"{hours:,.2f}", f"{kept / 1e9:,.2f}", f"{passing / 1e9:,.2f}"]]
 
 
-COLUMNS = ["work", "times", "each", "hours on this machine", "GB kept", "GB in passing"]
+COLUMNS = ["work", "times", "each", "hours", "GB kept", "GB passing"]
 
 
 def measure(grid, corpora):
@@ -165,19 +164,13 @@ def measure(grid, corpora):
     distiller = build_distiller(configuration, build_teacher(configuration, corpora["train"]))
     compile_distiller(distiller, configuration.training, steps_per_epoch=100)
     student = distiller.student
-    batch_size = configuration.training.batch_size
+    count, seconds = configuration.training.batch_size, _mean_seconds(corpora["train"])
     speeds = {
-        "distil": 3600
-        * _seconds_of(distiller, *_distillation_batch(distiller, batch_size))
-        / (batch_size * _DISTILLATION_SECONDS)
+        "distil": _seconds_of(distiller, *_distillation_batch(distiller, count, seconds)),
+        "encode": _timed(lambda: student.predict_on_batch(_speech(count, seconds))),
     }
-    student.compile()
-    speech = _speech(batch_size, _DISTILLATION_SECONDS)
-    speeds["encode"] = (
-        3600
-        * _timed(lambda: student.predict_on_batch(speech))
-        / (batch_size * _DISTILLATION_SECONDS)
-    )
+    # Of a batch, of an hour.
+    speeds = {name: value * 3600 / (count * seconds) for name, value in speeds.items()}
     frames = models.FrontEnd(student.feature_encoder)
     all_utterances = [u for split in corpora.values() for u in split]
     sizes = {
@@ -193,45 +186,46 @@ def measure(grid, corpora):
         encoder = load_encoder(settings)
         head_task = task_of(settings, next(iter(folds.values())))
         sizes[task] = data.bytes_needed(encoder, utterances, head_task.pooled)
-        speeds[task] = _update_seconds(settings, encoder, head_task)
+        speeds[task] = _update_seconds(settings, encoder, head_task, _mean_seconds(utterances))
     keras.utils.clear_session()
     return speeds, sizes, splits
 
 
-def _update_seconds(settings, encoder, task):
-    """What an update of a head takes."""
+def _update_seconds(settings, encoder, task, seconds):
+    """What an update of a head takes on utterances of some length."""
     recipe = settings.resolved_recipe
     head = task.build(encoder, recipe, fine_tune=False)
     head.compile(models.superb_optimizer(recipe.learning_rate, recipe.accumulation))
     count = recipe.batch_size
     if settings.cache:
         _, layers, _, dim = encoder.output["hidden_states"].shape
-        frames = 1 if task.pooled else _frames(encoder, _COMMAND_SECONDS)
+        frames = 1 if task.pooled else _frames(encoder, seconds)
         speech = {
             "hidden_states": np.zeros((count, layers, frames, dim), "float32"),
             "mask": np.ones((count, frames), "bool"),
         }
     else:
-        speech = _speech(count, _COMMAND_SECONDS)
+        speech = _speech(count, seconds)
     if task.pooled:
         targets = {group: np.zeros(count, "int32") for group in task.labels}
     else:
+        labels = max(1, int(seconds * _LABELS_A_SECOND))
         targets = {
-            "ids": np.ones((count, _TARGET_LABELS), "int32"),
-            "length": np.full(count, _TARGET_LABELS, "int32"),
+            "ids": np.ones((count, labels), "int32"),
+            "length": np.full(count, labels, "int32"),
         }
     return recipe.accumulation * _seconds_of(head, {"speech": speech}, targets)
 
 
-def _distillation_batch(distiller, count):
+def _distillation_batch(distiller, count, seconds):
     student, dim = distiller.student, distiller.teacher.hidden_dim
-    frames = _frames(student, _DISTILLATION_SECONDS)
+    frames, tokens = _frames(student, seconds), max(1, int(seconds * _UNITS_A_SECOND))
     units = {
-        "embeddings": np.ones((count, _TEXT_UNITS, dim), "float32"),
-        "significance": np.full((count, _TEXT_UNITS), 1 / _TEXT_UNITS, "float32"),
-        "mask": np.ones((count, _TEXT_UNITS), "bool"),
+        "embeddings": np.ones((count, tokens, dim), "float32"),
+        "significance": np.full((count, tokens), 1 / tokens, "float32"),
+        "mask": np.ones((count, tokens), "bool"),
         "cls": np.ones((count, dim), "float32"),
-        "idf": np.ones((count, _TEXT_UNITS), "float32"),
+        "idf": np.ones((count, tokens), "float32"),
     }
     speech = {
         "hidden_states": np.zeros((count, 1, frames, student.conv_filters[-1]), "float32"),
@@ -249,6 +243,10 @@ def _speech(count, seconds):
 def _frames(encoder, seconds):
     samples = int(seconds * data.SAMPLE_RATE)
     return int(frame_counts(samples, encoder.conv_kernels, encoder.conv_strides))
+
+
+def _mean_seconds(utterances):
+    return data.total_hours(utterances) * 3600 / len(utterances)
 
 
 def _seconds_of(model, *batch):

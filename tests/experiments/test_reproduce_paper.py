@@ -1,7 +1,8 @@
-"""The paper's protocol in miniature: trees in the real layouts, checkpoints of the real sizes."""
+"""The paper's protocol in miniature: trees and checkpoints in the real layouts."""
 
 import dataclasses
 import json
+import os
 
 import pytest
 
@@ -15,6 +16,12 @@ from tests.data.corpus import write_corpus
 from tests.data.test_slu_corpora import write_audio, write_fsc
 
 BERT_VOCABULARY = 30_522
+# In the suite all parts of the architectures are there, but few and narrow. With the environment
+# variable set they are whole: 94 and 110 million weights, for which there should be 8 GB of memory
+# and, on two cores, a quarter of an hour.
+WHOLE = bool(os.environ.get("PAD_KERAS_WHOLE_CHECKPOINTS"))
+FEW = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64, "intermediate_size": 96}
+STUDENT, TEACHER = ({}, {}) if WHOLE else ({**FEW, "conv_dim": (32,) * 7}, FEW)
 COMMANDS = (
     ("Turn up the heat", "increase", "heat", "none"),
     ("Lights on in the kitchen", "activate", "lights", "kitchen"),
@@ -56,13 +63,13 @@ def write_emotions(root):
         (folder / "dialog" / "transcriptions" / f"{dialog}.txt").write_text(said)
 
 
-def write_checkpoints(root):
-    """Random weights in the architectures of wav2vec2-base and bert-base-uncased."""
+def write_checkpoints(root, student_changes, teacher_changes):
+    """Random weights in the architectures of wav2vec2-base and bert-base-uncased, or changed."""
     import transformers
 
-    student = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config())
+    student = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**student_changes))
     student.save_pretrained(root / "wav2vec2-base")
-    teacher = transformers.BertModel(transformers.BertConfig())
+    teacher = transformers.BertModel(transformers.BertConfig(**teacher_changes))
     teacher.save_pretrained(root / "bert-base-uncased")
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     pieces += [prefix + chr(97 + letter) for prefix in ("", "##") for letter in range(26)]
@@ -96,15 +103,15 @@ def settings(tmp_path_factory):
 def test_the_protocol_in_miniature(settings, monkeypatch, capsys):
     if BACKEND != "tensorflow":
         pytest.skip("the whole protocol is run once")
-    write_checkpoints(settings.librispeech.parent)
+    write_checkpoints(settings.librispeech.parent, STUDENT, TEACHER)
     planned = reproduce_paper.main(dataclasses.replace(settings, plan=True))
     folder = settings.comparison().folder
     assert not (folder / "paper.json").exists()
     assert planned["speeds"].keys() == {"distil", "encode", "ic", "sf", "er"}
     assert all(value > 0 for value in planned["speeds"].values())
-    assert "hours on this machine" in capsys.readouterr().out
-    # wav2vec2-base has 94 million weights.
-    assert 370e6 < planned["sizes"]["student"] < 385e6
+    assert "and what it takes on this machine" in capsys.readouterr().out
+    weights = planned["sizes"]["student"] / 4
+    assert 94e6 < weights < 95e6 if WHOLE else weights < 1e6
     work = {one["name"]: one for one in planned["work"]}
     assert work["distillations"]["times"] == 1
     # Slot fillers run the encoder in each step, and the others need its mean frames.
@@ -157,12 +164,12 @@ def test_tasks_are_those_whose_corpora_are_given(settings):
 def test_costs_add_up():
     found = [
         Work("a", 3, 2.0, "epochs", 1800.0, kept_bytes=4_000_000_000, passing_bytes=10**9),
-        Work("b", 1, 200_000, "updates", 0.018, passing_bytes=2 * 10**9),
+        Work("b", 1, 100_000, "updates", 0.036, passing_bytes=2 * 10**9),
     ]
-    assert [work.hours for work in found] == [3.0, 1.0]
+    assert [work.hours for work in found] == pytest.approx([3.0, 1.0])
     table = rows(found)
     assert table[0] == ["a", 3, "2.00 epochs", "3.00", "12.00", "1.00"]
-    assert table[1] == ["b", 1, "200,000 updates", "1.00", "0.00", "2.00"]
+    assert table[1] == ["b", 1, "100,000 updates", "1.00", "0.00", "2.00"]
     # What passes does not add up.
     assert table[2] == ["all", "", "", "4.00", "12.00", "2.00"]
 
