@@ -100,6 +100,9 @@ class Comparison:
     the folder share their distillations and heads."""
     keep_hidden_states: bool = False
     """Keep the frames that slot fillers train on; they take the most disk."""
+    publish: pathlib.Path | None = None
+    """Copy tables, pictures and the results of all jobs, without models, here when all is done or
+    reported. Copied into OUT of another machine, what is done there counts as done."""
     report_only: bool = False
     """Train nothing; print the table of what is done."""
     tiny: bool = False

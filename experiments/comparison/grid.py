@@ -86,6 +86,29 @@ class Grid:
                 jobs += self._variant_jobs(name, seed)
         return jobs
 
+    def lost_distillation(self, job):
+        """The distillation of a student that heads need and that is not there any more.
+
+        That is so where results were copied from another machine, and where a student was removed.
+        Its results are no longer known then: another student will be measured.
+
+        Args:
+            job: `Distillation` or `HeadsOfTask`.
+
+        Returns:
+            `Distillation`; `None` if nothing is lost.
+        """
+        if isinstance(job, Distillation):
+            return None
+        for one in self.jobs():
+            if isinstance(one, Distillation) and str(one.student) == job.settings.encoder:
+                if one.student.is_dir():
+                    return None
+                self._results.pop(one.folder, None)
+                (one.folder / "results.json").unlink(missing_ok=True)
+                return one
+        return None
+
     def heads(self, encoder):
         """Jobs of the heads on an encoder.
 
@@ -192,6 +215,8 @@ class Grid:
         if distillation.get("diverged"):
             return None
         if heads is not None:
+            if heads.get("diverged"):
+                return None
             return max(heads["valid"].values())
         history = {logs["epoch"]: logs for logs in distillation["history"]}
         best = history[distillation["best_epoch"]]

@@ -10,7 +10,7 @@ from experiments.distillation.configuration import Configuration
 from experiments.distillation.run import distill
 from experiments.results import plain, write_json
 from experiments.understanding.configuration import Understanding
-from experiments.understanding.run import understand
+from experiments.understanding.run import DivergedError, understand
 from pad_keras.callbacks.best_student import NoStudentError
 
 # What may differ between a run and the one that is asked for, since it changes no number.
@@ -100,8 +100,8 @@ class HeadsOfTask:
         """The results, if the job is done.
 
         Returns:
-            Dict, as `understand` gives it; `None` if the job is not done, or seeds or learning
-            rates are missing.
+            Dict, as `understand` gives it, or `{"diverged": True}` with the configuration; `None`
+            if the job is not done, or seeds or learning rates are missing.
         """
         results = _read(self.folder)
         if results is None:
@@ -115,7 +115,12 @@ class HeadsOfTask:
 
     def run(self):
         """Train and test the heads, or go on where a killed run stopped."""
-        understand(self.settings)
+        try:
+            understand(self.settings)
+        except DivergedError:
+            write_json(
+                self.folder / "results.json", {"configuration": self.settings, "diverged": True}
+            )
         if not self.keep_hidden_states:
             # Means over frames are small, and other heads on this encoder take them.
             for folder in (self.settings.out / "hidden_states").glob("*-frames-*"):

@@ -2,6 +2,7 @@
 
 from experiments.comparison.figures import write_figures
 from experiments.comparison.grid import Grid
+from experiments.comparison.publish import publish
 from experiments.comparison.report import markdown, print_tables, tables
 from experiments.comparison.run import announce, prepare_student, run_grid
 from experiments.comparison.summary import summarise
@@ -47,4 +48,8 @@ def compare(comparison, name, pairs, groups):
     for picture in pictures:
         print(f"picture      {picture}")
     print(f"TensorBoard  tensorboard --logdir {folder}")
+    if comparison.publish is not None:
+        files = [folder / f"{name}.json", folder / f"{name}.md", *pictures]
+        count = publish(grid, files, comparison.publish)
+        print(f"published    {count} jobs in {comparison.publish}")
     return plain(summary)

@@ -48,7 +48,7 @@ def run_grid(grid):
         todo = [job for job in jobs if grid.result(job) is None]
         if not todo:
             return
-        job = todo[0]
+        job = grid.lost_distillation(todo[0]) or todo[0]
         print(f"\njob {len(jobs) - len(todo) + 1} of {len(jobs)}: {job.folder}")
         start = time.monotonic()
         run_job(job)

@@ -78,7 +78,8 @@ def column_runs(grid, encoders, shots=None):
             if column.task not in tasks:
                 continue
             results = grid.result(grid.heads_of(encoder, column.task, shots))
-            if results is None or column.part not in results["test"]:
+            # Heads that diverged at each learning rate have no test.
+            if results is None or column.part not in results.get("test", {}):
                 continue
             values = results["test"][column.part][column.measure]["seeds"]
             for seed, value in zip(results["configuration"]["seeds"], values, strict=True):
@@ -158,7 +159,7 @@ def _chance(grid, encoders):
         for encoder in (one for group in encoders.values() for one in group):
             if column.task in grid.comparison.tasks and column.key not in found:
                 results = grid.result(grid.heads_of(encoder, column.task))
-                if results is not None:
+                if results is not None and "chance" in results:
                     found[column.key] = results["chance"][column.measure]
     return found
 

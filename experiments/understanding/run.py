@@ -33,6 +33,10 @@ _FREE = (
 )
 
 
+class DivergedError(ValueError):
+    """The loss of a head was no number at any of the learning rates."""
+
+
 def understand(settings, encoder=None):
     """Train and test the heads of an experiment, or go on with it where it was killed.
 
@@ -50,8 +54,9 @@ def understand(settings, encoder=None):
 
     Raises:
         ValueError: if the folder holds an experiment of another configuration, encoder or corpus,
-            if test speakers are trained on, if a text encoder meets an utterance without a
-            transcript, or if every head diverged.
+            if test speakers are trained on, or if a text encoder meets an utterance without a
+            transcript.
+        DivergedError: if at each learning rate a head diverged.
         FileExistsError: if something other than a SavedModel is at `settings.export`.
         pad_keras.data.BadInputError: if a file is broken, naming it.
 
@@ -142,7 +147,7 @@ def _results(settings, runs):
     # A learning rate at which a head diverged from the start is no choice.
     best = {rate: float(np.mean(v)) for rate, v in by_rate.items() if None not in v}
     if not best:
-        raise ValueError(f"Heads diverged at each of {list(by_rate)}; lower --learning-rates.")
+        raise DivergedError(f"Heads diverged at each of {list(by_rate)}; lower --learning-rates.")
     chosen = max(best, key=best.get)
     tested = [run for run in runs if run.job.learning_rate == chosen]
     tests = {run: run.test() for run in tested}

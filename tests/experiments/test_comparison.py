@@ -2,6 +2,7 @@ import dataclasses
 import json
 import os
 import pathlib
+import shutil
 import subprocess
 import sys
 
@@ -21,6 +22,7 @@ from experiments.comparison.summary import summarise
 from experiments.distillation.configuration import METHODS, Data
 from experiments.results import write_json
 from experiments.statistics import paired_difference
+from experiments.understanding.run import DivergedError
 from pad_keras.callbacks.best_student import NoStudentError
 from tests.backend import BACKEND
 
@@ -163,6 +165,40 @@ def test_a_grid_that_was_killed_goes_on(comparison, done, monkeypatch):
     assert len(done) == len(set(done))
 
 
+def test_results_go_on_on_another_machine(comparison, done, tmp_path, capsys):
+    first = dataclasses.replace(comparison, seeds=(0,), publish=tmp_path / "published")
+    summary = compare(first, "two", [("pad-glob", "mean-l1")], {"two": ("Two", None)})
+    assert "published    18 jobs" in capsys.readouterr().out
+    files = {path.name for path in first.publish.iterdir()}
+    assert {"two.json", "two.md", "two.png", "distil", "heads"} <= files
+    assert not list(first.publish.rglob("student"))
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(first.publish, elsewhere)
+    settings = dataclasses.replace(comparison, out=elsewhere, publish=None)
+    # Paths in results are of the first machine's folder unless it lies in the project.
+    for path in elsewhere.rglob("results.json"):
+        path.write_text(path.read_text().replace(str(tmp_path), str(elsewhere)))
+    again = compare(
+        dataclasses.replace(settings, seeds=(0,), report_only=True),
+        "two",
+        [("pad-glob", "mean-l1")],
+        {"two": ("Two", None)},
+    )
+    assert again["encoders"] == summary["encoders"]
+    before = len(done)
+    # Another task needs students that stayed behind: they are distilled anew, and nothing else is.
+    more = dataclasses.replace(settings, seeds=(0,), tasks=("ic", "sf", "er"), er=settings.ic)
+    run_grid(Grid(more))
+    assert done[before:] == [
+        "er-undistilled",
+        "er-text",
+        "mean-l1-lr-0.001-seed-0",
+        "er-mean-l1-lr-0.001-seed-0",
+        "pad-glob-lr-0.001-seed-0",
+        "er-pad-glob-lr-0.001-seed-0",
+    ]
+
+
 @pytest.mark.parametrize("select_by", ["ic", "retrieval"])
 def test_the_learning_rate_is_chosen_on_valid(comparison, done, select_by):
     comparison = dataclasses.replace(comparison, select_by=select_by, seeds=(0,))
@@ -201,6 +237,27 @@ def test_a_learning_rate_that_diverges_is_no_choice(comparison, done, monkeypatc
     assert summary["jobs"]["planned"] == summary["jobs"]["done"]
     assert summary["search"]["pad-glob"]["values"] == {"0.0001": None, "0.001": None}
     assert not summary["differences"]
+
+
+def test_heads_that_diverge_leave_a_gap_in_the_table(comparison, done, monkeypatch):
+    real = jobs.understand
+
+    def diverge(settings):
+        if settings.name in ("sf-undistilled", "ic-mean-l1-lr-0.001-seed-0"):
+            raise DivergedError("Heads diverged at each of [0.002]")
+        real(settings)
+
+    monkeypatch.setattr(jobs, "understand", diverge)
+    grid = Grid(comparison)
+    run_grid(grid)
+    summary = summarise(grid, [("mean-l1", "undistilled")])
+    assert summary["search"]["mean-l1"]["learning_rate"] == 1e-4
+    assert "sf_f1" not in summary["encoders"]["undistilled"]["table"]
+    assert summary["encoders"]["mean-l1"]["table"]["sf_f1"]["n"] == 3
+    assert summary["chance"]["sf_f1"] == 0.05
+    before = len(done)
+    run_grid(Grid(comparison))
+    assert len(done) == before
 
 
 def test_another_mistake_is_no_divergence(comparison, done, monkeypatch):
