@@ -65,51 +65,60 @@ def works(grid, corpora, splits, speeds, sizes):
     """
     todo = [job for job in grid.jobs() if grid.result(job) is None]
     distillations = [job for job in todo if isinstance(job, Distillation)]
-    found = []
-    if distillations:
-        training = distillations[0].configuration.training
-        evaluated = sum(hours for name, hours in corpora.items() if name != "train")
-        seconds = {"train": speeds["distil"], "evaluate": speeds["encode"]}
-        every_epoch = corpora["train"] * seconds["train"] + evaluated * seconds["evaluate"]
-        hours = sum(corpora.values())
-        found = [
-            Work("front end's frames", 1, hours, "h of audio", speeds["encode"], sizes["frames"]),
-            Work(
-                "distillations",
-                len(distillations),
-                training.epochs,
-                "epochs",
-                every_epoch,
-                sizes["student"],
-                # A checkpoint holds the weights and two moments of each.
-                3 * sizes["student"],
-            ),
-        ]
+    found = _works_of_distillation(distillations, corpora, speeds, sizes)
     for task in grid.comparison.tasks:
-        jobs = [j for j in todo if not isinstance(j, Distillation) and j.settings.task == task]
-        speech = [job for job in jobs if job.settings.text_preset is None]
-        encoders = len({job.settings.encoder for job in speech})
-        cached = all(job.settings.cache for job in speech)
-        if cached and encoders:
-            pooled = task != "sf"
-            size = sizes[task]
-            found.append(
-                Work(
-                    f"hidden states for {task.upper()}",
-                    encoders,
-                    splits[task],
-                    "h of audio",
-                    speeds["encode"],
-                    size if pooled else 0,
-                    0 if pooled else size,
-                )
-            )
-        updates = sum(
-            len(job.settings.jobs()) * job.settings.resolved_recipe.updates for job in jobs
-        )
-        if updates:
-            name = f"heads of {task.upper()}" + ("" if cached else ", encoder in each step")
-            found.append(Work(name, 1, updates, "updates", speeds[task]))
+        heads = [
+            job.settings
+            for job in todo
+            if not isinstance(job, Distillation) and job.settings.task == task
+        ]
+        found += _works_of_heads(task, heads, splits[task], speeds, sizes[task])
+    return found
+
+
+def _works_of_distillation(jobs, corpora, speeds, sizes):
+    if not jobs:
+        return []
+    evaluated = sum(hours for name, hours in corpora.items() if name != "train")
+    epoch = corpora["train"] * speeds["distil"] + evaluated * speeds["encode"]
+    student = sizes["student"]
+    return [
+        Work(
+            "front end's frames",
+            1,
+            sum(corpora.values()),
+            "h of audio",
+            speeds["encode"],
+            sizes["frames"],
+        ),
+        Work(
+            "distillations",
+            len(jobs),
+            jobs[0].configuration.training.epochs,
+            "epochs",
+            epoch,
+            student,
+            # A checkpoint holds the weights and two moments of each.
+            3 * student,
+        ),
+    ]
+
+
+def _works_of_heads(task, heads, hours, speeds, size):
+    """Work of one task's sets of heads, a list of `Understanding`."""
+    found = []
+    speech = [one for one in heads if one.text_preset is None]
+    encoders = len({one.encoder for one in speech})
+    cached = all(one.cache for one in speech)
+    if cached and encoders:
+        # Means over frames stay; the frames that slot fillers train on go with their encoder.
+        kept, passing = (0, size) if task == "sf" else (size, 0)
+        name = f"hidden states for {task.upper()}"
+        found.append(Work(name, encoders, hours, "h of audio", speeds["encode"], kept, passing))
+    updates = sum(len(one.jobs()) * one.resolved_recipe.updates for one in heads)
+    if updates:
+        name = f"heads of {task.upper()}" + ("" if cached else ", encoder in each step")
+        found.append(Work(name, 1, updates, "updates", speeds[task]))
     return found
 
 
@@ -126,9 +135,7 @@ def rows(found):
         [
             work.name,
             work.times,
-            f"{work.amount:,.2f} {work.unit}"
-            if work.amount < 100
-            else f"{work.amount:,.0f} {work.unit}",
+            f"{work.amount:,.{2 if work.amount < 100 else 0}f} {work.unit}",
             f"{work.hours:,.2f}",
             f"{work.times * work.kept_bytes / 1e9:,.2f}",
             f"{work.passing_bytes / 1e9:,.2f}",
