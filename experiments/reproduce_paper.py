@@ -16,8 +16,9 @@ superb.md and pictures. A run that was killed goes on when the same command is g
 that are done are not done again, and the plan counts what is left.
 
 The whole has not been run: neither these corpora nor a GPU were at hand. What is tested is the tiny
-mode, on small trees in the corpora's layouts, with checkpoints of wav2vec2-base's and
-bert-base-uncased's full architectures and random weights.
+mode, on small trees in the corpora's layouts, with narrow checkpoints of the two architectures and
+random weights; PAD_KERAS_WHOLE_CHECKPOINTS=1 makes tests/experiments/test_reproduce_paper.py take
+checkpoints of the full size.
 """
 
 if not __package__:  # Run as a file, which puts this folder on the path and not the one above.
