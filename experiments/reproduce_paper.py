@@ -205,15 +205,14 @@ def print_plan(comparison):
     if all(grid.result(job) is not None for job in grid.jobs()):
         print("nothing is left to do")
         return {"work": []}
-    configuration = comparison.distillation(
-        next(iter(grid.variants.values())), comparison.learning_rates[0], comparison.seeds[0]
-    )
+    name, rate, seed = next(iter(grid.variants)), comparison.learning_rates[0], comparison.seeds[0]
+    configuration = grid.distillation(name, rate, seed).configuration
     corpora = read_corpora(configuration.resolved().data)
-    speeds, sizes, splits = measure(grid, corpora)
+    speeds, sizes, splits = measure(grid.comparison, configuration, corpora)
     hours = {name: total_hours(utterances) for name, utterances in corpora.items()}
     found = works(grid, hours, splits, speeds, sizes)
     print_table("What is to do, and what it takes on this machine", COLUMNS, rows(found))
-    print("Hours: from a few steps timed here, without evaluation and waiting for files.\n")
+    print("Hours: from a few steps timed here, without heads' evaluation and waiting for files.\n")
     planned = {"work": found, "speeds": speeds, "sizes": sizes}
     write_json(comparison.folder / "plan.json", planned)
     return plain(planned)

@@ -151,11 +151,12 @@ def rows(found):
 COLUMNS = ["work", "times", "each", "hours", "GB kept", "GB passing"]
 
 
-def measure(grid, corpora):
+def measure(comparison, configuration, corpora):
     """Time a few steps of each kind on synthetic batches, and size what is written.
 
     Args:
-        grid: `experiments.comparison.grid.Grid`.
+        comparison: `Comparison`.
+        configuration: `Configuration` of one of its distillations.
         corpora: dict from split of the distillation to its list of `Utterance`.
 
     Returns:
@@ -164,10 +165,6 @@ def measure(grid, corpora):
     Raises:
         ValueError: if a task's corpus does not fit; see `read_splits`.
     """
-    comparison = grid.comparison
-    configuration = comparison.distillation(
-        next(iter(grid.variants.values())), comparison.learning_rates[0], comparison.seeds[0]
-    )
     distiller = build_distiller(configuration, build_teacher(configuration, corpora["train"]))
     compile_distiller(distiller, configuration.training, steps_per_epoch=100)
     student = distiller.student
