@@ -1,11 +1,13 @@
 import collections
 import random
+import types
 
 import numpy as np
 import pytest
 
 from experiments.corpora import emotion_sentences, intent_sentences, slot_sentences
 from experiments.corpora import understanding_layout as layout
+from experiments.corpora.coverage import coverage, coverages
 from experiments.corpora.leakage import leaked_accuracy, mean_pitch
 from experiments.distillation.configuration import EMBEDDED_CORPUS
 from experiments.understanding.configuration import EMBEDDED_CORPORA
@@ -82,6 +84,19 @@ def test_intents_cannot_be_told_from_length_and_voice(intents):
     # 1 of 32 is 0.031, with a standard deviation of 0.009 on 400 utterances.
     assert accuracy < 0.031 + 4 * 0.009
     assert most_frequent < 0.05
+
+
+def test_coverage_counts_words_once_and_as_they_occur():
+    train = [types.SimpleNamespace(text="turn it on")]
+    test = [types.SimpleNamespace(text=text) for text in ("TURN it off", "turn on the light")]
+    assert coverage(train, test) == (3 / 6, 4 / 7)
+    assert coverage(test, test) == (1, 1)
+
+
+def test_all_training_sentences_together_have_more_of_the_words():
+    shares = {(training, task): share for training, task, share, _ in coverages()}
+    for task in ("intents", "slots"):
+        assert 0 < shares["alignment", task] < shares["all three", task] < 1
 
 
 @pytest.mark.parametrize("frequency", [90.0, 220.0])
