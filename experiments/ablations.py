@@ -33,6 +33,7 @@ from experiments.comparison.configuration import UNDISTILLED, Comparison, Varian
 from experiments.comparison.outcome import compare
 from experiments.distillation.configuration import METHODS
 
+BASES = ("pad-slocal", "pad-glob")
 _TINY_GROUPS = 2
 
 
@@ -47,7 +48,7 @@ class Change:
         teacher: dict of changes to `Teacher`.
         student: dict of changes to `Student`.
         hours_share: float, as of `Variant`.
-        of_spans: bool, whether it is one of spans, which PAD-Glob has not.
+        bases: tuple of str, the methods that have what it changes.
     """
 
     suffix: str
@@ -56,7 +57,7 @@ class Change:
     teacher: dict = dataclasses.field(default_factory=dict)
     student: dict = dataclasses.field(default_factory=dict)
     hours_share: float = 1.0
-    of_spans: bool = False
+    bases: tuple[str, ...] = BASES
 
     def of(self, base):
         """The ablation of a method.
@@ -79,7 +80,11 @@ class Change:
 
 
 def _spans(suffix, description, **objective):
-    return Change(suffix, description, objective, of_spans=True)
+    return Change(suffix, description, objective, bases=("pad-slocal",))
+
+
+def _pooled(suffix, description, **objective):
+    return Change(suffix, description, objective, bases=("pad-glob",))
 
 
 # name: (what it is about, changes); the unchanged method belongs to each group
@@ -87,7 +92,18 @@ GROUPS = {
     "prior": (
         "attention-based significance prior",
         (
-            Change("no-prior", "text units weighted alike", {"weighting": "uniform"}),
+            Change("no-prior", "units weighted alike", {"weighting": "uniform"}),
+            _pooled(
+                "no-text-prior",
+                "text units weighted alike, frames by the student's prior",
+                weighting="uniform",
+                speech_weighting="significance",
+            ),
+            _pooled(
+                "no-speech-prior",
+                "frames weighted alike, text units by the teacher's prior",
+                speech_weighting="uniform",
+            ),
             _spans("idf", "text units weighted by idf", weighting="idf"),
             _spans("even", "no prior of frames: even stride", anchor_selection="even"),
             _spans(
@@ -168,7 +184,7 @@ class Ablations(Comparison):
     def __post_init__(self):
         """Check groups and bases too."""
         super().__post_init__()
-        for name, known in (("groups", tuple(GROUPS)), ("bases", ("pad-slocal", "pad-glob"))):
+        for name, known in (("groups", tuple(GROUPS)), ("bases", BASES)):
             values = getattr(self, name)
             if not values or len(set(values)) < len(values) or not set(values) <= set(known):
                 raise ValueError(
@@ -195,10 +211,7 @@ class Ablations(Comparison):
         """
         changes = GROUPS[group][1][: 1 if self.tiny else None]
         return [
-            change.of(base)
-            for base in self.bases
-            for change in changes
-            if base == "pad-slocal" or not change.of_spans
+            change.of(base) for base in self.bases for change in changes if base in change.bases
         ]
 
     def variants(self):

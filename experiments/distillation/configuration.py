@@ -64,6 +64,8 @@ class Objective:
     """One weight a loss."""
     weighting: Literal["significance", "uniform", "idf"] = "significance"
     """Weights of units: attention-based prior, none, or inverse document frequency."""
+    speech_weighting: Literal["significance", "uniform"] | None = None
+    """Weights of frames, where they are to differ from those of text units (global alignment)."""
     distance: Literal["l1", "l2", "cosine"] = "l1"
     """Distance of global alignment."""
     anchors_per_unit: float = 2.0
@@ -107,7 +109,9 @@ class Objective:
             **local,
         }
         makers = {
-            "global": lambda: losses.GlobalAlignment(self.distance, self.weighting),
+            "global": lambda: losses.GlobalAlignment(
+                self.distance, self.weighting, speech_weighting=self.speech_weighting
+            ),
             "token": lambda: losses.TokenAlignment(self.weighting, **local),
             "sequence": losses.SequenceAlignment,
             "span": lambda: losses.SpanAlignment(**spans),

@@ -73,11 +73,12 @@ class AlignmentLoss(keras.distillation.DistillationLoss):
                 "projection (`projection_dim`)."
             )
 
-    def unit_weights(self, units):
-        """Weights of a side's units under this loss's weighting.
+    def unit_weights(self, units, weighting=None):
+        """Weights of a side's units.
 
         Args:
             units: dict of units.
+            weighting: str. Defaults to this loss's.
 
         Returns:
             `[batch, units]` float32; a row sums to 1 over valid units.
@@ -85,9 +86,9 @@ class AlignmentLoss(keras.distillation.DistillationLoss):
         Raises:
             ValueError: if the weighting is `"idf"` and the units carry no `idf`.
         """
-        if self.weighting == "uniform":
+        key = weighting or self.weighting
+        if key == "uniform":
             return functional.uniform_weights(units["mask"])
-        key = self.weighting
         if key not in units:
             raise ValueError(
                 f"weighting={key!r} needs the entry {key!r} of the text units, got "
@@ -97,16 +98,17 @@ class AlignmentLoss(keras.distillation.DistillationLoss):
         weights = functional.normalize_weights(units[key], units["mask"])
         return ops.stop_gradient(weights) if self.stop_significance_gradient else weights
 
-    def pooled_units(self, units):
-        """Mean of a side's units under this loss's weighting, one vector an utterance.
+    def pooled_units(self, units, weighting=None):
+        """Weighted mean of a side's units, one vector an utterance.
 
         Args:
             units: dict of units.
+            weighting: str. Defaults to this loss's.
 
         Returns:
             `[batch, dim]` float32.
         """
-        return functional.weighted_mean(units["embeddings"], self.unit_weights(units))
+        return functional.weighted_mean(units["embeddings"], self.unit_weights(units, weighting))
 
     @staticmethod
     def real_embeddings(units):

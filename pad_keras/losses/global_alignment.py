@@ -26,6 +26,8 @@ class GlobalAlignment(AlignmentLoss):
         distance: `"l1"` (sum of absolute differences), `"l2"` (sum of squared differences) or
             `"cosine"` (one minus the cosine).
         weighting: `"significance"` or `"uniform"`, on both sides.
+        speech_weighting: the same of the speech units, where theirs differs; `None` takes
+            `weighting`. Tells the student's prior from the teacher's in an ablation.
         stop_significance_gradient: bool, whether the weights are constants.
         name: str, name of this loss in logs.
 
@@ -50,11 +52,18 @@ class GlobalAlignment(AlignmentLoss):
         weighting="significance",
         stop_significance_gradient=True,
         name="global_alignment",
+        speech_weighting=None,
     ):
         super().__init__(weighting, stop_significance_gradient, name)
+        if speech_weighting not in (None, *self.weightings):
+            raise ValueError(
+                f"`speech_weighting` must be one of {self.weightings} or None, got "
+                f"{speech_weighting!r}."
+            )
         if distance not in _DISTANCES:
             raise ValueError(f"`distance` must be one of {tuple(_DISTANCES)}, got {distance!r}.")
         self.distance = distance
+        self.speech_weighting = speech_weighting
 
     def compute_loss(self, teacher_outputs, student_outputs, **kwargs):
         """Loss of a batch; see the class.
@@ -67,9 +76,14 @@ class GlobalAlignment(AlignmentLoss):
         Returns:
             Scalar float32.
         """
-        speech, text = map(self.pooled_units, (student_outputs, teacher_outputs))
+        speech = self.pooled_units(student_outputs, self.speech_weighting)
+        text = self.pooled_units(teacher_outputs)
         return ops.mean(_DISTANCES[self.distance](speech, text))
 
     def get_config(self):
         """Arguments that rebuild this loss."""
-        return {**super().get_config(), "distance": self.distance}
+        return {
+            **super().get_config(),
+            "distance": self.distance,
+            "speech_weighting": self.speech_weighting,
+        }

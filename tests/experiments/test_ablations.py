@@ -44,6 +44,15 @@ def test_pad_glob_has_no_ablations_of_spans():
     assert not any("anchors" in name or "scale" in name for name in names)
 
 
+def test_the_priors_of_speech_and_text_go_one_by_one_where_both_pool():
+    found = {variant.name: variant.objective for variant in BOTH.variants()}
+    objective = found["pad-glob-no-speech-prior"]
+    assert (objective.weighting, objective.speech_weighting) == ("significance", "uniform")
+    objective = found["pad-glob-no-text-prior"]
+    assert (objective.weighting, objective.speech_weighting) == ("uniform", "significance")
+    assert not any(name.startswith("pad-slocal-no-text") for name in found)
+
+
 def test_distillations_are_shared_with_table1():
     (ours,) = (one for one in Ablations().variants() if one.name == "pad-slocal")
     (theirs,) = (one for one in Table1().variants() if one.name == "pad-slocal")

@@ -11,10 +11,10 @@ def weights_of(units, weighting):
     return units[weighting]
 
 
-def global_loops(speech, text, distance="l1", weighting="significance"):
+def global_loops(speech, text, distance="l1", weighting="significance", speech_weighting=None):
     pooled = [
-        reference.pooled(units["embeddings"], weights_of(units, weighting))
-        for units in (speech, text)
+        reference.pooled(units["embeddings"], weights_of(units, chosen))
+        for units, chosen in ((speech, speech_weighting or weighting), (text, weighting))
     ]
     return reference.distance(*pooled, distance)
 

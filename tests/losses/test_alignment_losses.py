@@ -38,6 +38,12 @@ CASES = {
         {"weighting": "uniform", "distance": "cosine"},
         global_loops,
     ),
+    "prior of text alone": (GlobalAlignment, {"speech_weighting": "uniform"}, global_loops),
+    "prior of speech alone": (
+        GlobalAlignment,
+        {"weighting": "uniform", "speech_weighting": "significance"},
+        global_loops,
+    ),
     "PAD-TLocal": (TokenAlignment, {}, token_loops),
     "token cosine": (TokenAlignment, {"weighting": "uniform"}, token_loops),
     "SPLAT-Tok": (TokenAlignment, {"weighting": "idf"}, token_loops),
@@ -213,6 +219,7 @@ def test_zero_embeddings_give_a_finite_gradient(loss):
     [
         (lambda: GlobalAlignment(distance="l3"), "distance.*l3"),
         (lambda: GlobalAlignment(weighting="idf"), "weighting.*idf"),
+        (lambda: GlobalAlignment(speech_weighting="idf"), "speech_weighting.*idf"),
         (lambda: TokenAlignment(weighting="asp"), "weighting.*asp"),
         (lambda: TokenAlignment(softness=-0.1), "softness.*-0.1"),
         (lambda: SpanAlignment(softness=-0.1), "softness.*-0.1"),
