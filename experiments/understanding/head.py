@@ -6,7 +6,7 @@ import shutil
 
 import keras
 
-from experiments.backends import resolve_jit
+from experiments.backends import resolve_jit, steps_at_once
 from experiments.corpora.layout import write_text_atomically
 from experiments.results import plain, write_json
 from experiments.understanding.best_head import BestHead
@@ -134,12 +134,24 @@ class HeadRun:
         model.compile(
             models.superb_optimizer(self.job.learning_rate, self.recipe.accumulation),
             jit_compile=resolve_jit(self.settings.jit_compile),
+            # Where a step runs the encoder, or recurrent layers, it is long enough by itself.
+            steps_per_execution=steps_at_once(self._steps) if self._is_light else 1,
         )
         return model
 
+    @property
+    def _steps(self):
+        """Steps between two evaluations."""
+        return self.recipe.evaluate_every * self.recipe.accumulation
+
+    @property
+    def _is_light(self):
+        """Whether a step is a small head on one mean vector a layer."""
+        return self.cache is not None and self.task.pooled
+
     def _fit(self, model, train, valid, start, epochs, best, state):
         batch_size = min(self.recipe.batch_size, len(train))
-        steps = self.recipe.evaluate_every * self.recipe.accumulation
+        steps = self._steps
         batches = data.pipeline(
             train,
             batch_size,

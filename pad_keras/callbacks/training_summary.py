@@ -43,15 +43,16 @@ class TrainingSummary(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock; the first steps' compilation counts as time, as it is."""
         # Not optimizer.iterations: with gradient accumulation that counts updates, not steps.
-        self._step = epoch * (self.params.get("steps") or 0)
+        self._first = self._step = epoch * (self.params.get("steps") or 0)
         self._start_clock()
 
     def on_train_batch_end(self, batch, logs=None):
         """Write scalars every few steps."""
-        self._step += 1
-        self._steps_timed += 1
+        # With `steps_per_execution` this is called once for several steps, with the last.
+        before, self._step = self._step, self._first + batch + 1
+        self._steps_timed += self._step - before
         self._logs = logs or {}
-        if self._step % self.every == 0:
+        if self._step // self.every > before // self.every:
             self._write_step()
 
     def _write_step(self):

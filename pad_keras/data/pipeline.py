@@ -8,8 +8,7 @@ import tensorflow as tf
 from pad_keras.data.batch_plan import BatchPlan
 from pad_keras.data.problems import Problems
 from pad_keras.data.sources import AudioSource, StateSource
-
-_END = -1
+from pad_keras.data.streams import padded_readings
 
 
 def pipeline(
@@ -90,11 +89,7 @@ def pipeline(
     source = AudioSource(utterances, augment) if states is None else StateSource(utterances, states)
     plan = BatchPlan([u.seconds for u in utterances], batch_size, shuffle=shuffle, seed=seed)
     problems = Problems(on_error, source.name)
-    stream = _numbered_positions(plan, repeat, start_batch)
-    checked = _name_missing(_load(stream, source), plan, source, problems, start_batch)
-    measured = checked.map(lambda position, item: (position, source.length(item), item))
-    shapes = ([], [], source.shape)
-    batches = measured.padded_batch(batch_size, shapes, drop_remainder=shuffle or repeat)
+    batches = padded_readings(source, plan, repeat, start_batch, problems)
     batches = batches.map(_assemble(utterances, source, plan.boundaries(buckets), text, targets))
     if not repeat and on_error == "raise":
         # So that Keras knows where an epoch ends, and does not warn that the data ran out.
@@ -178,76 +173,6 @@ def within_seconds(utterances, max_seconds):
 
 def _is_within(utterance, max_seconds):
     return max_seconds is None or utterance.seconds <= max_seconds
-
-
-def _numbered_positions(plan, repeat, start_batch):
-    """Dataset of (running number in the stream, position of the utterance)."""
-    first_epoch, first_batch = divmod(start_batch, plan.batches_per_epoch)
-    epochs = tf.data.Dataset.range(
-        first_epoch, np.iinfo("int64").max if repeat else first_epoch + 1
-    )
-
-    def positions(epoch):
-        order = tf.numpy_function(lambda e: plan.order(int(e)), [epoch], tf.int64, stateful=False)
-        return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, (None,)))
-
-    skipped = first_batch * plan.batch_size
-    stream = epochs.flat_map(positions).skip(skipped)
-    if not repeat:
-        # Behind the last utterance, so that its loss would be noticed too.
-        stream = stream.concatenate(tf.data.Dataset.from_tensors(tf.constant(_END, tf.int64)))
-    return stream.enumerate(first_epoch * plan.utterances_per_epoch + skipped)
-
-
-def _load(stream, source):
-    """Read; elements that fail are missing from the result."""
-
-    def load(number, position):
-        # tf.cond, not a filter: the end marker must arrive where the gaps are noticed.
-        item = tf.cond(
-            tf.equal(position, _END),
-            lambda: tf.zeros([size or 0 for size in source.shape], source.dtype),
-            lambda: source.read(position),
-        )
-        return number, position, item
-
-    return stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).ignore_errors()
-
-
-def _name_missing(loaded, plan, source, problems, start_batch):
-    """Notice gaps in the running numbers; Python runs only where there is one."""
-
-    def report(expected, number):
-        for missing in range(int(expected), int(number)):
-            epoch, rank = divmod(missing, plan.utterances_per_epoch)
-            problems.add(*source.diagnose(plan.order(epoch)[rank]))
-        return np.int64(0)
-
-    def report_end():
-        problems.report()
-        return np.int64(0)
-
-    def check(expected, element):
-        number, position, item = element
-        zero = tf.constant(0, tf.int64)
-        noticed = tf.cond(
-            number > expected,
-            lambda: tf.numpy_function(report, [expected, number], tf.int64),
-            lambda: zero,
-        )
-        with tf.control_dependencies([noticed]):
-            ended = tf.cond(
-                tf.equal(position, _END),
-                lambda: tf.numpy_function(report_end, [], tf.int64),
-                lambda: zero,
-            )
-        with tf.control_dependencies([ended]):
-            return number + 1, (tf.identity(position), item)
-
-    epochs, batches = divmod(start_batch, plan.batches_per_epoch)
-    first = epochs * plan.utterances_per_epoch + batches * plan.batch_size
-    checked = loaded.scan(tf.constant(first, tf.int64), check)
-    return checked.filter(lambda position, item: tf.not_equal(position, _END))
 
 
 def _rows(targets, utterances, max_seconds):

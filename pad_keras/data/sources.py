@@ -1,7 +1,8 @@
 """What `pipeline` reads for each utterance: its waveform, or the encoder's states of it.
 
 A source says how an utterance is read (`read`), how long it is (`length`), why it could not be
-read (`diagnose`) and what a batch of such readings looks like to a model (`speech`).
+read (`diagnose`) and what a batch of such readings looks like to a model (`speech`). Readings that
+are small and of one length it may hold in memory (`held`).
 """
 
 import numpy as np
@@ -11,6 +12,8 @@ from pad_keras.data.audio import SAMPLE_RATE, decode_audio, diagnose
 
 # A resampled file may come out a sample longer than its header promised.
 _SPARE_SAMPLES = 8
+# Pooled states of all of Fluent Speech Commands by a base encoder take 0.9 GB.
+_MOST_BYTES_HELD = 2**30
 
 
 class AudioSource:
@@ -24,9 +27,11 @@ class AudioSource:
     Attributes:
         shape: of one reading; `None` where it varies.
         dtype: of one reading.
+        held: `None`, waveforms are read anew in each epoch.
     """
 
     name = "audio"
+    held = None
     shape = (None,)
     dtype = tf.float32
 
@@ -90,6 +95,9 @@ class StateSource:
     Attributes:
         shape: of one reading, `(layers + 1, None, dim)`.
         dtype: of one reading.
+        held: `[utterances, layers + 1, 1, dim]` tensor, pooled states: reading a file for each
+            utterance would take longer than a small head's step. `None` of states of frames, and
+            of more than 1 GiB.
 
     Raises:
         StaleCacheError: if the cache lacks an utterance, or one is given twice.
@@ -105,6 +113,11 @@ class StateSource:
         self._paths = tf.constant(self._files)
         self.shape = cache.layout.shape
         self.dtype = tf.as_dtype(cache.layout.dtype)
+        self.held = None
+        if cache.layout.pooled and cache.layout.corpus_bytes(utterances) <= _MOST_BYTES_HELD:
+            files = tf.data.Dataset.from_tensor_slices(self._paths)
+            states = files.map(cache.read, num_parallel_calls=tf.data.AUTOTUNE)
+            self.held = states.batch(len(utterances)).get_single_element()
 
     def read(self, position):
         """States of an utterance, `[layers + 1, frames, dim]` in the dtype of the cache.

@@ -48,6 +48,21 @@ def test_steps_go_on_after_a_resume(tmp_path):
     assert sorted(logged(tmp_path)["train/loss"]) == [2 * STEPS + 1, 2 * STEPS + 2, 2 * STEPS + 3]
 
 
+def test_several_steps_between_two_calls_are_counted(tmp_path):
+    summary = TrainingSummary(tmp_path, utterances_per_step=4, seconds_per_step=2.0, every=4)
+    summary.set_params({"steps": 10})
+    summary.set_model(new_distiller())
+    summary.on_train_begin()
+    for epoch in range(2):
+        summary.on_epoch_begin(epoch)
+        for last in (1, 3, 5, 7, 9):
+            summary.on_train_batch_end(last, {"loss": float(last)})
+        summary.on_epoch_end(epoch, {"loss": 0.0})
+    summary.on_train_end()
+    losses = {step: float(value) for step, value in logged(tmp_path)["train/loss"].items()}
+    assert losses == {4: 3, 8: 7, 10: 9, 12: 1, 16: 5, 20: 9}
+
+
 def test_pictures_and_audio(tmp_path):
     distiller = new_distiller(losses=SpanAlignment())
     inputs = batch(distiller.teacher)

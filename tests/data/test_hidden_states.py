@@ -21,6 +21,7 @@ from pad_keras.data import (
     decode_audio,
     librispeech,
     pipeline,
+    sources,
     state_files,
 )
 from pad_keras.models import SlotFiller, UtteranceClassifier
@@ -320,6 +321,23 @@ def test_batches_are_those_of_audio_behind_the_encoder(exact, student, utterance
         np.testing.assert_allclose(
             found["hidden_states"], np.where(valid, expected["hidden_states"], 0), atol=2e-5
         )
+
+
+@pytest.mark.parametrize("stream", STREAMS)
+def test_pooled_states_in_memory_make_the_batches_of_those_on_disk(
+    student, utterances, tmp_path, monkeypatch, stream
+):
+    cache = build(student, utterances, tmp_path, pooled=True)
+    options = {**STREAMS[stream], "states": cache, "targets": {"number": np.arange(COUNT)}}
+    in_memory = list(pipeline(utterances, 3, **options).take(4).as_numpy_iterator())
+    monkeypatch.setattr(sources, "_MOST_BYTES_HELD", 0)
+    on_disk = list(pipeline(utterances, 3, **options).take(4).as_numpy_iterator())
+    assert len(in_memory) == len(on_disk) > 1
+    for found, expected in zip(in_memory, on_disk, strict=True):
+        found, expected = keras.tree.flatten(found), keras.tree.flatten(expected)
+        assert [(a.shape, a.dtype) for a in found] == [(a.shape, a.dtype) for a in expected]
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])

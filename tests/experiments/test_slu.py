@@ -7,6 +7,7 @@ import soundfile
 from keras import ops
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from experiments.backends import steps_at_once
 from experiments.statistics import mean_interval
 from experiments.understanding.best_head import BestHead
 from experiments.understanding.configuration import RECIPES, Understanding, configurations
@@ -17,6 +18,7 @@ from experiments.understanding.run import understand
 from experiments.understanding.summaries import ValidationAnswers, confusion, text_table
 from experiments.understanding.tasks import Classification, SlotFilling, scores_by_part
 from pad_keras.data import BadInputError, Utterance
+from tests.backend import BACKEND
 from tests.data.corpus import tone
 from tests.data.test_slu_corpora import write_fsc
 from tests.small import speech_student
@@ -275,6 +277,11 @@ def test_a_head_that_diverges_is_told(encoder, tmp_path, capsys):
     with pytest.raises(ValueError, match="Heads diverged at each of"):
         understand(settings)
     assert "the loss is NaN" in capsys.readouterr().out
+
+
+def test_small_heads_take_many_steps_at_once_where_that_helps():
+    expected = {250: 50, 20: 20, 102: 34, 53: 1} if BACKEND == "tensorflow" else {250: 1, 20: 1}
+    assert {steps: steps_at_once(steps) for steps in expected} == expected
 
 
 def test_the_recipes_are_superbs():
