@@ -2,11 +2,12 @@
 
 import errno
 
+from experiments.locks import one_after_another
 from pad_keras import data
 
 
 def announced_cache(title, encoder, utterances, folder, *, instead, **options):
-    """Say how large a cache of hidden states is, and build it.
+    """Say how large a cache of hidden states is, and build it; one process after another.
 
     Args:
         title: str, what is kept.
@@ -26,7 +27,7 @@ def announced_cache(title, encoder, utterances, folder, *, instead, **options):
     size = data.bytes_needed(encoder, utterances, **options)
     print(f"{title} of {len(utterances)} utterances: {size / 1e6:.1f} MB in {folder}")
     try:
-        with data.bad_input_explained():
+        with one_after_another(folder), data.bad_input_explained():
             return data.HiddenStateCache.build(encoder, utterances, folder, **options)
     except OSError as error:
         if error.errno != errno.ENOSPC:

@@ -18,7 +18,8 @@ its baselines seed by seed.
 
 It says before it starts how many distillations and sets of heads there are. Results, tables and
 figures go to runs/comparison as table1.json, table1.md and table1*.png. A run that was killed goes
-on when the same command is given again; jobs that are done are not done again. How long the whole
+on when the same command is given again; jobs that are done are not done again. Given several times
+at once, say with CUDA_VISIBLE_DEVICES=0 and =1, the processes share the work. How long the whole
 takes, and what comes out, has not been measured yet.
 """
 

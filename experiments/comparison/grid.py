@@ -29,6 +29,23 @@ class Encoder:
     seed: int | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """Jobs that build on each other, for one process at a time.
+
+    Args:
+        name: str, an encoder that is not distilled, or a variant and a seed.
+        encoder: `Encoder`, if it is not distilled.
+        variant: str, name of the variant otherwise.
+        seed: int, of the distillation otherwise.
+    """
+
+    name: str
+    encoder: Encoder | None = None
+    variant: str | None = None
+    seed: int | None = None
+
+
 class Grid:
     """The jobs of a comparison, in order.
 
@@ -80,11 +97,46 @@ class Grid:
         Returns:
             List of `Distillation` and `HeadsOfTask`.
         """
-        jobs = [job for encoder in self.fixed_encoders() for job in self.heads(encoder)]
-        for seed in self.comparison.seeds:
-            for name in self.variants:
-                jobs += self._variant_jobs(name, seed)
-        return jobs
+        return [job for unit in self.units() for job in self.jobs_of(unit)]
+
+    def units(self):
+        """The parts that several processes can work on side by side.
+
+        Returns:
+            List of `Unit`.
+        """
+        units = [Unit(encoder.name, encoder=encoder) for encoder in self.fixed_encoders()]
+        return units + [
+            Unit(f"{name}-seed-{seed}", variant=name, seed=seed)
+            for seed in self.comparison.seeds
+            for name in self.variants
+        ]
+
+    def jobs_of(self, unit):
+        """The jobs of a unit.
+
+        Args:
+            unit: `Unit`.
+
+        Returns:
+            List of `Distillation` and `HeadsOfTask`.
+        """
+        if unit.encoder is not None:
+            return self.heads(unit.encoder)
+        return self._variant_jobs(unit.variant, unit.seed)
+
+    def waits(self, unit):
+        """Whether a unit's jobs are not known yet: its learning rate is still searched for.
+
+        Args:
+            unit: `Unit`.
+
+        Returns:
+            bool.
+        """
+        if unit.encoder is not None or unit.seed == self.comparison.seeds[0]:
+            return False
+        return len(self.search(unit.variant)) < len(self.comparison.learning_rates) > 1
 
     def lost_distillation(self, job):
         """The distillation of a student that heads need and that is not there any more.

@@ -10,7 +10,7 @@ from experiments.distillation.configuration import Configuration
 from experiments.distillation.run import distill
 from experiments.results import plain, write_json
 from experiments.understanding.configuration import Understanding
-from experiments.understanding.run import DivergedError, understand
+from experiments.understanding.run import DivergedError, remove_frames, understand
 from pad_keras.callbacks.best_student import NoStudentError
 
 # What may differ between a run and the one that is asked for, since it changes no number.
@@ -123,8 +123,7 @@ class HeadsOfTask:
             )
         if not self.keep_hidden_states:
             # Means over frames are small, and other heads on this encoder take them.
-            for folder in (self.settings.out / "hidden_states").glob("*-frames-*"):
-                shutil.rmtree(folder)
+            remove_frames(self.settings)
 
 
 def run_job(job):

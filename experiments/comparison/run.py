@@ -3,6 +3,7 @@
 import time
 
 from experiments.comparison.jobs import Distillation, run_job
+from experiments.locks import BusyError, alone_in, one_after_another
 from experiments.students import save_undistilled
 
 
@@ -16,7 +17,8 @@ def prepare_student(comparison):
         ValueError: if the folder's distillations started from another student.
     """
     if comparison.undistilled.is_dir() or not comparison.report_only:
-        save_undistilled(comparison.student.preset, comparison.undistilled)
+        with one_after_another(comparison.undistilled):
+            save_undistilled(comparison.student.preset, comparison.undistilled)
 
 
 def announce(grid):
@@ -37,6 +39,8 @@ def announce(grid):
 def run_grid(grid):
     """Run the jobs that are not done, in order; a killed run goes on when it is called again.
 
+    Several processes may do so at once: each takes the first unit that is left and free.
+
     Args:
         grid: `Grid`.
 
@@ -44,14 +48,51 @@ def run_grid(grid):
         ValueError: if the folder holds a run of another configuration.
     """
     while True:
-        jobs = grid.jobs()
-        todo = [job for job in jobs if grid.result(job) is None]
-        if not todo:
-            return
-        job = grid.lost_distillation(todo[0]) or todo[0]
-        print(f"\njob {len(jobs) - len(todo) + 1} of {len(jobs)}: {job.folder}")
-        start = time.monotonic()
-        run_job(job)
-        if grid.result(job) is None:
-            raise RuntimeError(f"The job {job.folder} left no results that fit; see above.")
-        print(f"took {(time.monotonic() - start) / 60:.1f} minutes")
+        todo = [unit for unit in grid.units() if unfinished(grid, unit)]
+        # Up to the first that was free; then anew, as other processes have gone on meanwhile.
+        if not any(_run_unit(grid, unit) for unit in todo):
+            break
+    if todo:
+        names = ", ".join(unit.name for unit in todo)
+        print(f"\nnot done, and other processes are at it: {names}. What is done is reported.")
+
+
+def unfinished(grid, unit):
+    """The jobs of a unit that are not done.
+
+    Args:
+        grid: `Grid`.
+        unit: `Unit`.
+
+    Returns:
+        List of `Distillation` and `HeadsOfTask`.
+    """
+    return [job for job in grid.jobs_of(unit) if grid.result(job) is None]
+
+
+def _run_unit(grid, unit):
+    """Run what is left of a unit, if it is known and no other process is at it.
+
+    Returns:
+        bool, whether it was free.
+    """
+    if grid.waits(unit):
+        return False
+    try:
+        with alone_in(grid.comparison.folder / "locks" / unit.name):
+            while todo := unfinished(grid, unit):
+                _run(grid, grid.lost_distillation(todo[0]) or todo[0])
+    except BusyError:
+        return False
+    return True
+
+
+def _run(grid, job):
+    jobs = grid.jobs()
+    done = sum(grid.result(one) is not None for one in jobs)
+    print(f"\njob {done + 1} of {len(jobs)}: {job.folder}")
+    start = time.monotonic()
+    run_job(job)
+    if grid.result(job) is None:
+        raise RuntimeError(f"The job {job.folder} left no results that fit; see above.")
+    print(f"took {(time.monotonic() - start) / 60:.1f} minutes")

@@ -9,6 +9,7 @@ from experiments.backends import resolve_jit
 from experiments.caches import announced_cache
 from experiments.distillation.corpora import read_corpora
 from experiments.distillation.speeds import at_speeds
+from experiments.locks import alone_in
 from experiments.optimization import encoder_optimizer
 from experiments.results import plain, versions, write_json
 from pad_keras import callbacks, data, models
@@ -61,6 +62,7 @@ def distill(configuration):
 
     Raises:
         ValueError: if the folder holds a run of another configuration, or splits share speakers.
+        experiments.locks.BusyError: if another process works in the folder.
         pad_keras.data.BadInputError: if a file is broken, naming it.
 
     Example:
@@ -69,7 +71,11 @@ def distill(configuration):
     results = distill(Configuration(name="mine", tiny=True))
     ```
     """
-    folder = configuration.folder
+    with alone_in(configuration.folder):
+        return _distill(configuration, configuration.folder)
+
+
+def _distill(configuration, folder):
     configuration = configuration.resolved()
     keras.utils.set_random_seed(configuration.training.seed)
     corpora = read_corpora(configuration.data)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 
 from experiments.backends import resolve_jit
+from experiments.locks import alone_in
 from experiments.optimization import encoder_optimizer
 from experiments.pretraining.batches import FrontEnd, SpeechBatches, for_fit
 from experiments.pretraining.clusters import (
@@ -41,6 +42,7 @@ def pretrain(configuration):
     Raises:
         ValueError: if the folder holds a run of another configuration, or naming broken audio.
         FileNotFoundError: if a folder is missing or holds no audio.
+        experiments.locks.BusyError: if another process works in the folder.
 
     Example:
 
@@ -48,7 +50,11 @@ def pretrain(configuration):
     results = pretrain(Pretraining(audio=("recordings",), valid=("others",)))
     ```
     """
-    folder = configuration.folder
+    with alone_in(configuration.folder):
+        return _pretrain(configuration, configuration.folder)
+
+
+def _pretrain(configuration, folder):
     configuration = configuration.resolved()
     keras.utils.set_random_seed(configuration.seed)
     corpora = {name: find_recordings(getattr(configuration, name)) for name in ("audio", "valid")}

@@ -3,11 +3,13 @@
 import contextlib
 import json
 import os
+import shutil
 
 import keras
 import numpy as np
 
 from experiments.caches import announced_cache
+from experiments.locks import alone_in
 from experiments.results import plain, versions, write_json
 from experiments.statistics import mean_interval
 from experiments.understanding.configuration import LOG_MEL
@@ -31,6 +33,9 @@ _FREE = (
     "cache",
     "pictures",
 )
+_CONFIGURATION = "configuration.json"
+# How the folders of hidden states are called, by what they keep.
+_POOLED, _FRAMES = "pooled", "frames"
 
 
 class DivergedError(ValueError):
@@ -59,6 +64,7 @@ def understand(settings, encoder=None):
         DivergedError: if at each learning rate a head diverged.
         FileExistsError: if something other than a SavedModel is at `settings.export`.
         pad_keras.data.BadInputError: if a file is broken, naming it.
+        experiments.locks.BusyError: if another process works in the folder.
 
     Example:
 
@@ -67,7 +73,7 @@ def understand(settings, encoder=None):
     results["test"]["all"]["exact_match"]["mean"]
     ```
     """
-    with _policy(settings.precision):
+    with alone_in(settings.folder), _policy(settings.precision):
         _check_export(settings)
         folds = read_splits(settings)
         tasks = {fold: task_of(settings, splits) for fold, splits in folds.items()}
@@ -118,7 +124,7 @@ def _hidden_states(settings, encoder, encoder_hash, folds, tasks):
         return None
     utterances = _utterances(folds)
     pooled = next(iter(tasks.values())).pooled
-    kind = f"{'pooled' if pooled else 'frames'}-{settings.precision}"
+    kind = f"{_POOLED if pooled else _FRAMES}-{settings.precision}"
     folder = settings.out / "hidden_states" / f"{encoder_hash[:12]}-{kind}"
     return announced_cache(
         "hidden states",
@@ -128,6 +134,19 @@ def _hidden_states(settings, encoder, encoder_hash, folds, tasks):
         instead="--no-cache to run the encoder in each step",
         pooled=pooled,
     )
+
+
+def remove_frames(settings):
+    """Remove the frames that an experiment's encoder left; means over frames stay.
+
+    Args:
+        settings: `Understanding`, of an experiment that was run.
+    """
+    described = json.loads((settings.folder / _CONFIGURATION).read_text())
+    prefix = described["encoder"]["weights"][:12]
+    for folder in (settings.out / "hidden_states").glob(f"{prefix}-{_FRAMES}-*"):
+        if folder.is_dir():
+            shutil.rmtree(folder)
 
 
 def _utterances(folds):
@@ -216,7 +235,7 @@ def _check_export(settings):
 
 def _check_folder(settings, encoder_hash, folds):
     """Refuse a folder of another experiment, then write what this one is."""
-    path = settings.folder / "configuration.json"
+    path = settings.folder / _CONFIGURATION
     now = {
         "configuration": plain(settings),
         "recipe": plain(settings.resolved_recipe),

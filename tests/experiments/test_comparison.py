@@ -20,6 +20,7 @@ from experiments.comparison.report import markdown, tables
 from experiments.comparison.run import announce, run_grid
 from experiments.comparison.summary import summarise
 from experiments.distillation.configuration import METHODS, Data
+from experiments.locks import alone_in
 from experiments.results import write_json
 from experiments.statistics import paired_difference
 from experiments.understanding.run import DivergedError
@@ -65,6 +66,7 @@ def done(monkeypatch):
         for kind in ("frames", "pooled"):
             folder = settings.out / "hidden_states" / f"abc-{kind}-float32"
             folder.mkdir(parents=True, exist_ok=True)
+        write_json(settings.folder / "configuration.json", {"encoder": {"weights": "abc"}})
         method, _, rest = settings.name.partition("-")[2].partition("-lr-")
         worth = WORTH[method] + WORTH[float(rest.split("-seed-")[0])] if rest else 0.5
         names = ["slot_type_f1", "slot_value_cer"] if settings.task == "sf" else ["exact_match"]
@@ -165,6 +167,27 @@ def test_a_grid_that_was_killed_goes_on(comparison, done, monkeypatch):
     assert len(done) == len(set(done))
 
 
+def test_processes_share_the_work(comparison, done, capsys):
+    everything = {job.folder.name for job in Grid(comparison).jobs()}
+    with alone_in(comparison.folder / "locks" / "pad-glob-seed-0"):
+        run_grid(Grid(comparison))
+    # Later seeds of the method wait for its learning rate, which the other process looks for.
+    assert not any("pad-glob" in name for name in done)
+    assert "ic-mean-l1-lr-0.001-seed-2" in done
+    told = capsys.readouterr().out
+    assert "other processes are at it: pad-glob-seed-0, pad-glob-seed-1, pad-glob-seed-2" in told
+    run_grid(Grid(comparison))
+    assert len(done) == len(set(done)) == len(everything)
+    assert "other processes" not in capsys.readouterr().out
+
+
+def test_frames_of_another_process_stay(comparison, done):
+    frames = comparison.folder / "heads" / "hidden_states" / "def-frames-float32"
+    frames.mkdir(parents=True)
+    run_grid(Grid(dataclasses.replace(comparison, seeds=(0,))))
+    assert frames.is_dir()
+
+
 def test_results_go_on_on_another_machine(comparison, done, tmp_path, capsys):
     first = dataclasses.replace(comparison, seeds=(0,), publish=tmp_path / "published")
     summary = compare(first, "two", [("pad-glob", "mean-l1")], {"two": ("Two", None)})
@@ -244,6 +267,7 @@ def test_heads_that_diverge_leave_a_gap_in_the_table(comparison, done, monkeypat
 
     def diverge(settings):
         if settings.name in ("sf-undistilled", "ic-mean-l1-lr-0.001-seed-0"):
+            write_json(settings.folder / "configuration.json", {"encoder": {"weights": "abc"}})
             raise DivergedError("Heads diverged at each of [0.002]")
         real(settings)
 
