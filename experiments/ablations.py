@@ -92,7 +92,11 @@ GROUPS = {
     "prior": (
         "attention-based significance prior",
         (
-            Change("no-prior", "units weighted alike", {"weighting": "uniform"}),
+            Change(
+                "no-prior",
+                "text units weighted alike, and frames where they are pooled",
+                {"weighting": "uniform"},
+            ),
             _pooled(
                 "no-text-prior",
                 "text units weighted alike, frames by the student's prior",
@@ -178,7 +182,7 @@ class Ablations(Comparison):
 
     groups: tuple[Literal[tuple(GROUPS)], ...] = tuple(GROUPS)
     """What is varied."""
-    bases: tuple[Literal["pad-slocal", "pad-glob"], ...] = ("pad-slocal",)
+    bases: tuple[Literal[BASES], ...] = BASES[:1]
     """The methods that are varied; PAD-Glob has no spans, so only some groups."""
 
     def __post_init__(self):

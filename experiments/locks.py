@@ -1,4 +1,7 @@
-"""Locks between processes that share a folder; the system frees them when a process dies."""
+"""Locks between processes that share a folder; the system frees them when a process dies.
+
+A lock of a folder is a file in `.locks` beside it, so that a folder that is refused is not made.
+"""
 
 import contextlib
 import pathlib
@@ -15,7 +18,7 @@ def alone_in(folder):
     """Work in a folder that no other process works in.
 
     Args:
-        folder: path; created if need be.
+        folder: path; it need not be there.
 
     Raises:
         BusyError: if another process works there.
@@ -27,15 +30,16 @@ def alone_in(folder):
         ...  # the same command, given again meanwhile, is refused
     ```
     """
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(_lock(pathlib.Path(folder) / "run.lock", blocking=False))
-        except filelock.Timeout:
-            raise BusyError(
-                f"Another process is at work in {folder}; wait until it is done, or give another "
-                "--name or --out."
-            ) from None
+    lock = _lock(folder)
+    if not _is_acquired(lock):
+        raise BusyError(
+            f"Another process is at work in {folder}; wait until it is done, or give another "
+            "--name or --out."
+        )
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -43,13 +47,28 @@ def one_after_another(folder):
     """Wait until no other process fills a folder, then fill it.
 
     Args:
-        folder: path; the lock is a file beside it.
+        folder: path; it need not be there.
     """
-    folder = pathlib.Path(folder)
-    with _lock(folder.with_name(f"{folder.name}.lock"), blocking=True):
+    lock = _lock(folder)
+    if not _is_acquired(lock):
+        print(f"another process fills {folder}; waiting for it", flush=True)
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
-def _lock(path, blocking):
+def _lock(folder):
+    folder = pathlib.Path(folder).absolute()
+    path = folder.parent / ".locks" / f"{folder.name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    return filelock.FileLock(path, blocking=blocking)
+    return filelock.FileLock(path)
+
+
+def _is_acquired(lock):
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        return False
+    return True

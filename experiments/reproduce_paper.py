@@ -212,7 +212,10 @@ def print_plan(comparison):
     hours = {name: total_hours(utterances) for name, utterances in corpora.items()}
     found = works(grid, hours, splits, speeds, sizes)
     print_table("What is to do, and what it takes on this machine", COLUMNS, rows(found))
-    print("Hours: from a few steps timed here, without heads' evaluation and waiting for files.\n")
+    print(
+        "Hours: from a few steps timed here, without heads' evaluation and waiting for files. "
+        "TensorFlow runs\nsmall heads many steps at once, which is faster than that.\n"
+    )
     planned = {"work": found, "speeds": speeds, "sizes": sizes}
     write_json(comparison.folder / "plan.json", planned)
     return plain(planned)

@@ -6,6 +6,8 @@ from experiments.comparison.jobs import Distillation, run_job
 from experiments.locks import BusyError, alone_in, one_after_another
 from experiments.students import save_undistilled
 
+_SECONDS_BETWEEN_LOOKS = 10
+
 
 def prepare_student(comparison):
     """Keep the student as it is before any distillation; all distillations start from it.
@@ -39,7 +41,8 @@ def announce(grid):
 def run_grid(grid):
     """Run the jobs that are not done, in order; a killed run goes on when it is called again.
 
-    Several processes may do so at once: each takes the first unit that is left and free.
+    Several processes may do so at once: each takes the first unit that is left and free, and waits
+    while others are at work on all that is left, in case they stop before they are done.
 
     Args:
         grid: `Grid`.
@@ -47,14 +50,16 @@ def run_grid(grid):
     Raises:
         ValueError: if the folder holds a run of another configuration.
     """
-    while True:
-        todo = [unit for unit in grid.units() if unfinished(grid, unit)]
+    told = None
+    while todo := [unit for unit in grid.units() if unfinished(grid, unit)]:
         # Up to the first that was free; then anew, as other processes have gone on meanwhile.
-        if not any(_run_unit(grid, unit) for unit in todo):
-            break
-    if todo:
+        if any(_run_unit(grid, unit) for unit in todo):
+            continue
         names = ", ".join(unit.name for unit in todo)
-        print(f"\nnot done, and other processes are at it: {names}. What is done is reported.")
+        if names != told:
+            print(f"\nwaiting for other processes, which are at work on {names}", flush=True)
+            told = names
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def unfinished(grid, unit):
@@ -79,7 +84,7 @@ def _run_unit(grid, unit):
     if grid.waits(unit):
         return False
     try:
-        with alone_in(grid.comparison.folder / "locks" / unit.name):
+        with alone_in(grid.comparison.folder / unit.name):
             while todo := unfinished(grid, unit):
                 _run(grid, grid.lost_distillation(todo[0]) or todo[0])
     except BusyError:

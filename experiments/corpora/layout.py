@@ -112,7 +112,8 @@ def write_text_atomically(path, text):
         text: str.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
+    # Named by the process, so that two that write one file do not write into each other's.
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     partial.write_text(text, encoding="utf-8")
     os.replace(partial, path)
 

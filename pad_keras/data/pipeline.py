@@ -31,8 +31,9 @@ def pipeline(
 
     Utterances of like length share a batch, and batches are padded up to one of `buckets`
     lengths, so that little is padding and a compiler meets few shapes (see `BatchPlan`). Files
-    are read and decoded in parallel by TensorFlow operations. An element is a dict of numeric
-    tensors alone, as `fit` takes it on each backend.
+    are read and decoded in parallel by TensorFlow operations; pooled states, up to 1 GiB, are read
+    when the pipeline is made and stay in memory. An element is a dict of numeric tensors alone,
+    as `fit` takes it on each backend.
 
     Args:
         utterances: list of `Utterance`.
@@ -69,7 +70,8 @@ def pipeline(
         ValueError: if a target has another number of rows, if nothing is left to read, if an
             argument is out of range, or if both `states` and `augment` are given.
         StaleCacheError: if `text` or `states` lacks an utterance.
-        tf.errors.InvalidArgumentError: while iterating, naming a file that cannot be read.
+        tf.errors.InvalidArgumentError: while iterating, naming a file that cannot be read; of
+            pooled states `tf.errors.OpError`, in the call itself.
 
     Example:
 

@@ -12,7 +12,7 @@ from pad_keras.data.audio import SAMPLE_RATE, decode_audio, diagnose
 
 # A resampled file may come out a sample longer than its header promised.
 _SPARE_SAMPLES = 8
-# Pooled states of all of Fluent Speech Commands by a base encoder take 0.9 GB.
+# Pooled states of Fluent Speech Commands' training set by a base encoder take 0.9 GB.
 _MOST_BYTES_HELD = 2**30
 
 
@@ -95,9 +95,9 @@ class StateSource:
     Attributes:
         shape: of one reading, `(layers + 1, None, dim)`.
         dtype: of one reading.
-        held: `[utterances, layers + 1, 1, dim]` tensor, pooled states: reading a file for each
-            utterance would take longer than a small head's step. `None` of states of frames, and
-            of more than 1 GiB.
+        held: `[utterances, layers + 1, 1, dim]` tensor, pooled states, read once: to read a file
+            for each utterance would take longer than a small head's step. `None` of states of
+            frames, and of more than 1 GiB.
 
     Raises:
         StaleCacheError: if the cache lacks an utterance, or one is given twice.

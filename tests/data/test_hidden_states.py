@@ -292,6 +292,7 @@ STREAMS = {
     "in order": {},
     "shuffled": {"shuffle": True, "repeat": True, "seed": 4},
     "resumed": {"shuffle": True, "repeat": True, "seed": 4, "start_batch": 3},
+    "an epoch": {"shuffle": True, "seed": 4},
     "short ones": {"max_seconds": 0.45},
 }
 
@@ -329,9 +330,17 @@ def test_pooled_states_in_memory_make_the_batches_of_those_on_disk(
 ):
     cache = build(student, utterances, tmp_path, pooled=True)
     options = {**STREAMS[stream], "states": cache, "targets": {"number": np.arange(COUNT)}}
-    in_memory = list(pipeline(utterances, 3, **options).take(4).as_numpy_iterator())
+
+    def batches():
+        stream = pipeline(utterances, 3, **options)
+        return int(stream.cardinality()), list(stream.take(4).as_numpy_iterator())
+
+    assert sources.StateSource(utterances, cache).held is not None
+    count, in_memory = batches()
     monkeypatch.setattr(sources, "_MOST_BYTES_HELD", 0)
-    on_disk = list(pipeline(utterances, 3, **options).take(4).as_numpy_iterator())
+    assert sources.StateSource(utterances, cache).held is None
+    same_count, on_disk = batches()
+    assert count == same_count
     assert len(in_memory) == len(on_disk) > 1
     for found, expected in zip(in_memory, on_disk, strict=True):
         found, expected = keras.tree.flatten(found), keras.tree.flatten(expected)

@@ -1,3 +1,4 @@
+import contextlib
 import dataclasses
 import json
 import os
@@ -167,18 +168,25 @@ def test_a_grid_that_was_killed_goes_on(comparison, done, monkeypatch):
     assert len(done) == len(set(done))
 
 
-def test_processes_share_the_work(comparison, done, capsys):
+def test_processes_share_the_work(comparison, done, capsys, monkeypatch):
     everything = {job.folder.name for job in Grid(comparison).jobs()}
-    with alone_in(comparison.folder / "locks" / "pad-glob-seed-0"):
-        run_grid(Grid(comparison))
-    # Later seeds of the method wait for its learning rate, which the other process looks for.
-    assert not any("pad-glob" in name for name in done)
-    assert "ic-mean-l1-lr-0.001-seed-2" in done
-    told = capsys.readouterr().out
-    assert "other processes are at it: pad-glob-seed-0, pad-glob-seed-1, pad-glob-seed-2" in told
+    # Another process is at one unit, and stops there before it has done anything.
+    other = contextlib.ExitStack()
+    other.enter_context(alone_in(comparison.folder / "pad-glob-seed-0"))
+    before_waiting = []
+
+    def wait(seconds):
+        before_waiting.extend(done)
+        other.close()
+
+    monkeypatch.setattr(run.time, "sleep", wait)
     run_grid(Grid(comparison))
+    # Later seeds of the method wait for its learning rate, which the other process looks for.
+    assert "ic-mean-l1-lr-0.001-seed-2" in before_waiting
+    assert not any("pad-glob" in name for name in before_waiting)
+    told = capsys.readouterr().out
+    assert "at work on pad-glob-seed-0, pad-glob-seed-1, pad-glob-seed-2" in told
     assert len(done) == len(set(done)) == len(everything)
-    assert "other processes" not in capsys.readouterr().out
 
 
 def test_frames_of_another_process_stay(comparison, done):

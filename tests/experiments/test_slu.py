@@ -14,7 +14,7 @@ from experiments.understanding.configuration import RECIPES, Understanding, conf
 from experiments.understanding.corpora import SNIPS_SPEAKERS, read_splits
 from experiments.understanding.head import HeadRun
 from experiments.understanding.report import print_results, rows
-from experiments.understanding.run import understand
+from experiments.understanding.run import DivergedError, understand
 from experiments.understanding.summaries import ValidationAnswers, confusion, text_table
 from experiments.understanding.tasks import Classification, SlotFilling, scores_by_part
 from pad_keras.data import BadInputError, Utterance
@@ -282,6 +282,22 @@ def test_a_head_that_diverges_is_told(encoder, tmp_path, capsys):
 def test_small_heads_take_many_steps_at_once_where_that_helps():
     expected = {250: 50, 20: 20, 102: 34, 53: 1} if BACKEND == "tensorflow" else {250: 1, 20: 1}
     assert {steps: steps_at_once(steps) for steps in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("task", "settings", "is_light"),
+    [("ic", {}, True), ("ic", {"fine_tune": True}, False), ("sf", {}, False)],
+)
+def test_only_small_heads_take_many_steps_at_once(task, settings, is_light, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(HeadRun, "train", lambda run: seen.append(run) or {"best": None})
+    encoder = speech_student()
+    tiny = Understanding(task, encoder="given", tiny=True, out=tmp_path, **settings)
+    with pytest.raises(DivergedError):
+        understand(tiny, encoder=encoder)
+    (run,) = seen
+    many = is_light and BACKEND == "tensorflow"
+    assert run._compiled().steps_per_execution == (6 if many else 1)
 
 
 def test_the_recipes_are_superbs():
