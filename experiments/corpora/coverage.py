@@ -10,7 +10,7 @@ sentences has only by its parts. Each training set alone, then all together, whi
 from experiments.distillation.configuration import Data
 from experiments.distillation.corpora import read_corpora
 from experiments.results import print_table
-from experiments.understanding.configuration import EMBEDDED_CORPORA, Understanding
+from experiments.understanding.configuration import Understanding
 from experiments.understanding.corpora import read_splits
 
 TASKS = {"ic": "intents", "sf": "slots"}
@@ -41,9 +41,7 @@ def coverages():
     splits = {task: read_splits(Understanding(task))[None] for task in TASKS}
     training = {"alignment": read_corpora(Data())["train"]}
     training |= {TASKS[task]: splits[task].train for task in TASKS}
-    training["all three"] = read_corpora(
-        Data(task_roots=tuple(EMBEDDED_CORPORA[task] for task in TASKS))
-    )["train"]
+    training["all three"] = [one for utterances in training.values() for one in utterances]
     return [
         [name, TASKS[task], *coverage(utterances, splits[task].test)]
         for name, utterances in training.items()
