@@ -1,4 +1,4 @@
-"""AdamW that tells the gradient's norm, and the usual schedule of its learning rate."""
+"""AdamW that tells the gradient's norm and survives NaN, and the usual schedule of its rate."""
 
 import keras
 from keras import ops
@@ -9,7 +9,9 @@ class MonitoredAdamW(keras.optimizers.AdamW):
     """AdamW whose variable `gradient_norm` holds the last gradient's global norm.
 
     The norm is that of the gradient that reaches the optimizer: after loss scaling is undone,
-    before any clipping, of one step of an accumulation.
+    before any clipping, of one step of an accumulation. Where it is NaN or infinite, the gradient
+    counts as zero, since one such step would make every weight NaN for good; the variable
+    `nonfinite_gradients` counts those steps.
 
     Args:
         *args: of `keras.optimizers.AdamW`.
@@ -31,11 +33,19 @@ class MonitoredAdamW(keras.optimizers.AdamW):
             return
         super().build(variables)
         self.gradient_norm = self.add_variable((), name="gradient_norm", dtype="float32")
+        self.nonfinite_gradients = self.add_variable(
+            (), name="nonfinite_gradients", dtype="float32"
+        )
 
     def apply(self, grads, trainable_variables=None):
         """Update the variables and note the norm."""
-        super().apply(grads, trainable_variables)
-        self.gradient_norm.assign(global_norm(grads))
+        norm = global_norm(grads)
+        finite = ops.isfinite(norm)
+        # `where`, not a product: NaN times zero is NaN.
+        kept = [None if g is None else ops.where(finite, g, ops.zeros_like(g)) for g in grads]
+        super().apply(kept, trainable_variables)
+        self.gradient_norm.assign(norm)
+        self.nonfinite_gradients.assign_add(1.0 - ops.cast(finite, "float32"))
 
 
 def global_norm(gradients):

@@ -64,6 +64,19 @@ def test_accumulated_steps_update_once():
     assert model.get_weights()[0] < before
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_gradient_that_is_no_number_changes_nothing_and_is_counted(bad):
+    model = line(MonitoredAdamW(1e-2, weight_decay=0.0, global_clipnorm=1.0))
+    before = model.get_weights()[0]
+    model.train_on_batch(np.full((1, 1), bad, "float32"), np.zeros((1, 1), "float32"))
+    np.testing.assert_array_equal(model.get_weights()[0], before)
+    assert float(ops.convert_to_numpy(model.optimizer.nonfinite_gradients)) == 1
+    assert not np.isfinite(norm_of(model.optimizer))
+    step(model)
+    assert model.get_weights()[0] < before
+    assert float(ops.convert_to_numpy(model.optimizer.nonfinite_gradients)) == 1
+
+
 def test_it_serialises():
     optimizer = MonitoredAdamW(1e-3, global_clipnorm=1.0)
     config = keras.optimizers.serialize(optimizer)

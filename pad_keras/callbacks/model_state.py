@@ -5,7 +5,7 @@ from keras import ops
 
 
 def optimizer_scalars(model):
-    """Learning rate and, of a `MonitoredAdamW`, gradient norm as they are now.
+    """Learning rate and, of a `MonitoredAdamW`, what it has noted of gradients, as they are now.
 
     Args:
         model: compiled `keras.Model`, in or after `fit`.
@@ -18,8 +18,9 @@ def optimizer_scalars(model):
     values = {"learning_rate": float(ops.convert_to_numpy(optimizer.learning_rate))}
     # Loss scaling wraps the optimizer that was given.
     monitored = getattr(optimizer, "inner_optimizer", optimizer)
-    if hasattr(monitored, "gradient_norm"):
-        values["gradient_norm"] = float(ops.convert_to_numpy(monitored.gradient_norm))
+    for name in ("gradient_norm", "nonfinite_gradients"):
+        if hasattr(monitored, name):
+            values[name] = float(ops.convert_to_numpy(getattr(monitored, name)))
     return values
 
 

@@ -4,7 +4,6 @@ import json
 import os
 import pathlib
 import warnings
-import zipfile
 
 import keras
 import numpy as np
@@ -124,7 +123,7 @@ class TrainingState(keras.callbacks.Callback):
                 with np.load(path, allow_pickle=False) as file:
                     arrays = {name: file[name] for name in file.files}
                 meta = json.loads(str(arrays.pop(_META)))
-            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            except Exception as error:  # A damaged archive raises errors of many kinds.
                 warnings.warn(f"The checkpoint {path} is broken ({error}).", stacklevel=2)
                 continue
             self._assign(model, arrays, meta, path)

@@ -1,18 +1,22 @@
 """TensorBoard scalars of a run: losses, learning rate, gradient norm, throughput."""
 
 import time
+import warnings
 
 import keras
 import tensorflow as tf
 
 from pad_keras.callbacks.model_state import optimizer_scalars
 
+_NONFINITE = "nonfinite_gradients"
+
 
 class TrainingSummary(keras.callbacks.Callback):
     """Writes scalars for TensorBoard, on every backend.
 
-    Under `train/`: the loss and its parts, learning rate, gradient norm (of a `MonitoredAdamW`),
-    utterances and seconds of audio per second. Under `epoch/`: all logs of an epoch.
+    Under `train/`: the loss and its parts, learning rate, gradient norm and number of gradients
+    that were NaN or infinite (of a `MonitoredAdamW`), utterances and seconds of audio per second.
+    Under `epoch/`: all logs of an epoch. An epoch that had such gradients ends with a warning.
 
     Args:
         log_dir: path.
@@ -39,6 +43,7 @@ class TrainingSummary(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         """Open the writer."""
         self._writer = tf.summary.create_file_writer(self.log_dir)
+        self._nonfinite = optimizer_scalars(self.model).get(_NONFINITE, 0.0)
 
     def on_epoch_begin(self, epoch, logs=None):
         """Start the clock; the first steps' compilation counts as time, as it is."""
@@ -72,11 +77,25 @@ class TrainingSummary(keras.callbacks.Callback):
         if self._steps_timed:
             self._write_step()
         self._write("epoch", logs or {}, epoch + 1)
+        self._warn_of_nonfinite(epoch)
         self._writer.flush()
 
     def on_train_end(self, logs=None):
         """Close the writer."""
         self._writer.close()
+
+    def _warn_of_nonfinite(self, epoch):
+        before, self._nonfinite = (
+            self._nonfinite,
+            optimizer_scalars(self.model).get(_NONFINITE, 0.0),
+        )
+        if self._nonfinite > before:
+            warnings.warn(
+                f"Epoch {epoch + 1}: {self._nonfinite - before:.0f} steps had gradients that are "
+                "NaN or infinite, which were left out. Lower the learning rate, or look at the "
+                "data.",
+                stacklevel=2,
+            )
 
     def _start_clock(self):
         self._started, self._steps_timed = time.perf_counter(), 0

@@ -3,6 +3,7 @@
 import pathlib
 
 from pad_keras.data.durations import AUDIO_SUFFIXES, with_durations
+from pad_keras.data.lines import read_lines
 from pad_keras.data.problems import BadInputError, Problems
 from pad_keras.data.utterance import Utterance
 
@@ -56,7 +57,7 @@ def audio_snips(root, split="train", *, speakers=None, on_error="raise"):
             raise FileNotFoundError(f"{root / split} has no speaker {absent}; it has {there}.")
         files = [path for path in files if path.stem.split("-")[0] in speakers]
     lines = _read_lines(root / TRANSCRIPTS, {path.stem for path in files}, problems)
-    names = set((root / SLOTS).read_text(encoding="utf-8").split())
+    names = {name for line in read_lines(root / SLOTS, problems) for name in line.split()}
     drafts = []
     for path in sorted(files, key=lambda path: path.stem):
         if path.stem not in lines:
@@ -80,7 +81,7 @@ def audio_snips(root, split="train", *, speakers=None, on_error="raise"):
 def _read_lines(path, wanted, problems):
     """{uid: (words, slots, intent)} of the utterances wanted."""
     found = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_lines(path, problems), start=1):
         uid = line.split(" ", 1)[0]
         if uid not in wanted:
             continue

@@ -1,5 +1,6 @@
 """Hashes that tell whether something kept on disk still fits what it was computed with."""
 
+import contextlib
 import hashlib
 import json
 
@@ -8,7 +9,25 @@ from keras import ops
 
 
 class StaleCacheError(ValueError):
-    """A cache was made by another model, of other utterances, or in another format."""
+    """A cache was made by another model, of other utterances, in another format, or is damaged."""
+
+
+@contextlib.contextmanager
+def damage_explained(folder):
+    """Turn whatever reading a cache's description raises into a `StaleCacheError`.
+
+    Args:
+        folder: path of the cache.
+    """
+    try:
+        yield
+    except StaleCacheError:
+        raise
+    except Exception as error:
+        # NumPy's and JSON's readers raise errors of many kinds; each means the same here.
+        raise StaleCacheError(
+            f"The cache in {str(folder)!r} is damaged ({type(error).__name__}: {error})."
+        ) from error
 
 
 def text_hash(text):

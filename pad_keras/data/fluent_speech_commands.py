@@ -48,6 +48,17 @@ def fluent_speech_commands(root, split="train", *, on_error="raise"):
         there = sorted(p.name for p in (root / "data").glob("*_data.csv"))
         raise FileNotFoundError(f"No {str(path)!r}; {str(root / 'data')!r} has {there}.")
     problems = Problems(on_error, str(path))
+    try:
+        drafts = _read_rows(root, path, problems)
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadInputError(f"{path}: it is no table in UTF-8 ({error})") from error
+    utterances = with_durations(drafts, problems)
+    problems.report()
+    return utterances
+
+
+def _read_rows(root, path, problems):
+    """Drafts of a split's utterances."""
     drafts = []
     with open(path, newline="", encoding="utf-8") as file:
         rows = csv.DictReader(file)
@@ -68,6 +79,4 @@ def fluent_speech_commands(root, split="train", *, on_error="raise"):
             drafts.append(
                 Utterance(row["path"], audio, row["speakerId"], None, text, labels, part=part)
             )
-    utterances = with_durations(drafts, problems)
-    problems.report()
-    return utterances
+    return drafts

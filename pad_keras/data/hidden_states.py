@@ -12,7 +12,14 @@ import shutil
 import numpy as np
 from keras.utils import Progbar
 
-from pad_keras.data.fingerprints import StaleCacheError, config_hash, text_hash, weights_hash
+from pad_keras.data.audio import SAMPLE_RATE
+from pad_keras.data.fingerprints import (
+    StaleCacheError,
+    config_hash,
+    damage_explained,
+    text_hash,
+    weights_hash,
+)
 from pad_keras.data.problems import BadInputError
 from pad_keras.data.state_encoding import encoded
 from pad_keras.data.state_files import read_states, why_unreadable, write_states
@@ -60,6 +67,7 @@ class HiddenStateCache:
 
     Raises:
         FileNotFoundError: if the folder holds no cache.
+        StaleCacheError: if its description is damaged.
 
     Example:
 
@@ -78,7 +86,10 @@ class HiddenStateCache:
             raise FileNotFoundError(
                 f"No hidden states in {str(folder)!r}; make them with HiddenStateCache.build."
             )
-        self.layout = StateLayout(**json.loads((self.folder / _META).read_text())["layout"])
+        with damage_explained(folder):
+            self.layout = StateLayout(**_described(self.folder)["layout"])
+            # Whatever does not compute fails here, and not in mid-training.
+            self.layout.array_bytes(self.layout.frames(np.array([SAMPLE_RATE])))
 
     @classmethod
     def build(cls, backbone, utterances, folder, *, pooled=False, dtype="float16", batch_size=8):
@@ -234,7 +245,13 @@ def _clear_if_stale(folder, layout, fingerprint):
     """See to it that a folder holds states of one fingerprint alone."""
     path = folder / _META
     if path.is_file():
-        was = json.loads(path.read_text())["fingerprint"]
+        try:
+            with damage_explained(folder):
+                HiddenStateCache(folder)
+                was = dict(_described(folder)["fingerprint"])
+        except StaleCacheError as error:
+            logging.getLogger(__name__).warning("%s They are made anew.", error)
+            was = {}
         differing = [name for name in fingerprint if was.get(name) != fingerprint[name]]
         if not differing:
             return
@@ -253,6 +270,11 @@ def _clear_if_stale(folder, layout, fingerprint):
     meta = {"layout": dataclasses.asdict(layout), "fingerprint": fingerprint}
     partial.write_text(json.dumps(meta, indent=1))
     os.replace(partial, path)
+
+
+def _described(folder):
+    """What a folder's states are, as it says itself."""
+    return json.loads((folder / _META).read_text(encoding="utf-8"))
 
 
 def _audio_identity(path):

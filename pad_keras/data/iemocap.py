@@ -126,4 +126,4 @@ def _read_transcript(path):
         return {}
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     matches = (_SPOKEN.match(line) for line in lines)
-    return {match[1]: match[2].strip() for match in matches if match}
+    return {match[1]: match[2].strip() for match in matches if match and match[2].strip()}

@@ -1,5 +1,6 @@
 """LibriSpeech, and every corpus in its folder layout."""
 
+import math
 import pathlib
 import re
 import warnings
@@ -7,6 +8,7 @@ import warnings
 import numpy as np
 
 from pad_keras.data.durations import AUDIO_SUFFIXES, with_durations
+from pad_keras.data.lines import read_lines
 from pad_keras.data.problems import Problems
 from pad_keras.data.utterance import Utterance, WordTime, total_hours
 
@@ -105,12 +107,7 @@ def _collect(folder, found, problems):
 
 def _read_transcripts(path, problems):
     texts = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except UnicodeDecodeError as error:
-        problems.add(str(path), f"the transcripts are not UTF-8 text: {error}")
-        return texts
-    for number, line in enumerate(lines, start=1):
+    for number, line in enumerate(read_lines(path, problems), start=1):
         if not line.strip():
             continue
         uid, _, text = line.strip().partition(" ")
@@ -128,7 +125,7 @@ def _word_times(folders, problems):
         path = folder / "words.tsv"
         if not path.is_file():
             continue
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        for number, line in enumerate(read_lines(path, problems), start=1):
             uid, _, entries = line.partition("\t")
             try:
                 times[uid] = tuple(_word_time(entry) for entry in entries.split())
@@ -139,7 +136,10 @@ def _word_times(folders, problems):
 
 def _word_time(entry):
     word, start, end = entry.rsplit(":", 2)
-    return WordTime(word, float(start), float(end))
+    time = WordTime(word, float(start), float(end))
+    if not word or not 0 <= time.start <= time.end < math.inf:
+        raise ValueError(entry)
+    return time
 
 
 def balanced_part(utterances, hours, seed=0):

@@ -32,7 +32,7 @@ def decode(contents):
         `(samples, rate)`: `[samples, channels]` float32 array and int64 rate in Hz.
 
     Raises:
-        ValueError: if the contents are no audio, or cut short.
+        ValueError: if the contents are no audio, cut short, or hold what is no number.
     """
     _check_complete(contents)
     try:
@@ -48,6 +48,8 @@ def decode(contents):
         raise ValueError(
             f"The audio file is shorter than its header says: {len(samples)} of {frames} frames."
         )
+    if not np.isfinite(samples).all():
+        raise ValueError("The audio file holds samples that are NaN or infinite.")
     return samples, np.int64(rate)
 
 

@@ -10,7 +10,13 @@ import tensorflow as tf
 from keras import ops
 from keras.utils import Progbar
 
-from pad_keras.data.fingerprints import StaleCacheError, config_hash, text_hash, weights_hash
+from pad_keras.data.fingerprints import (
+    StaleCacheError,
+    config_hash,
+    damage_explained,
+    text_hash,
+    weights_hash,
+)
 from pad_keras.data.text import TextTokenizer, check_transcripts, piece_counts
 from pad_keras.folders import replaced_folder
 
@@ -30,6 +36,7 @@ class TeacherCache:
 
     Raises:
         FileNotFoundError: if the folder holds no complete cache.
+        StaleCacheError: if what it holds is damaged.
 
     Example:
 
@@ -47,14 +54,32 @@ class TeacherCache:
             raise FileNotFoundError(
                 f"No teacher cache in {str(folder)!r}; make one with TeacherCache.build."
             )
-        self.meta = json.loads((self.folder / _META).read_text())
-        self._arrays = {
-            name: np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-            for name in self.meta["arrays"]
-        }
-        self._rows = {uid: row for row, uid in enumerate(self.meta["ids"])}
-        self._offsets = np.asarray(self._arrays["offsets"])
-        self.max_units = int(np.diff(self._offsets).max())
+        with damage_explained(folder):
+            self.meta = json.loads((self.folder / _META).read_text(encoding="utf-8"))
+            self._arrays = {
+                name: np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+                for name in self.meta["arrays"]
+            }
+            self._rows = {uid: row for row, uid in enumerate(self.meta["ids"])}
+            self._offsets = np.asarray(self._arrays["offsets"])
+            self._check_arrays()
+            self.max_units = int(np.diff(self._offsets).max())
+
+    def _check_arrays(self):
+        """Refuse arrays that do not belong together, which a reader would find in mid-training."""
+        rows, counts = len(self.meta["ids"]), np.diff(self._offsets)
+        expected = {"cls": rows, "offsets": rows + 1}
+        lengths = {name: len(array) for name, array in self._arrays.items()}
+        if (
+            len(self._rows) != rows
+            or len(self.meta["texts"]) != rows
+            or lengths != {name: expected.get(name, self._offsets[-1]) for name in lengths}
+            or not {"cls", "embeddings", "significance"} <= lengths.keys()
+            or self._offsets.dtype != np.int64
+            or self._offsets[0] != 0
+            or (counts < 0).any()
+        ):
+            raise ValueError(f"arrays of {lengths} do not fit {rows} utterances")
 
     @classmethod
     def build(cls, teacher, utterances, folder, batch_size=64, dtype="float16"):
@@ -106,7 +131,9 @@ class TeacherCache:
         """
         cache = cls(folder)
         now = fingerprint(teacher, utterances, dtype)
-        differing = [name for name in now if cache.meta["fingerprint"].get(name) != now[name]]
+        with damage_explained(folder):
+            was = dict(cache.meta["fingerprint"])
+        differing = [name for name in now if was.get(name) != now[name]]
         if differing:
             raise StaleCacheError(
                 f"The teacher cache in {str(folder)!r} is of another {' and '.join(differing)}."

@@ -61,12 +61,15 @@ class SlotVocabulary:
 
         Raises:
             FileNotFoundError: if there is no such file.
-            ValueError: naming the file, if its first line is not O.
+            ValueError: naming the file, if it is no text or its first line is not O.
         """
         path = pathlib.Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"No list of slots {str(path)!r}.")
-        names = path.read_text(encoding="utf-8").split()
+        try:
+            names = path.read_text(encoding="utf-8").split()
+        except UnicodeDecodeError as error:
+            raise ValueError(f"{path} is no UTF-8 text ({error}).") from error
         if names[:1] != ["O"]:
             raise ValueError(f"{path}: the first line must be O, got {names[:1]}.")
         return cls(names[1:])

@@ -8,6 +8,7 @@ from keras import ops
 from pad_keras.losses import functional
 from pad_keras.models import corpus_statistics
 from pad_keras.models.bert_presets import load_tokenizer, preset_folder
+from pad_keras.models.reading import check_finite, reading
 
 TEXT_UNITS = ("token", "word")
 CENTRINGS = ("none", "corpus")
@@ -297,6 +298,7 @@ class TextTeacher(keras.Model):
 
         Raises:
             FileNotFoundError: if a folder lacks a file, or the package is not installed.
+            ValueError: naming the folder, if what is in it is broken.
 
         Example:
 
@@ -306,10 +308,13 @@ class TextTeacher(keras.Model):
         """
         folder = preset_folder(preset)
         dtype = kwargs.pop("dtype", None)
-        backbone = keras_hub.models.BertBackbone.from_preset(
-            folder, load_weights=load_weights, **({} if dtype is None else {"dtype": dtype})
-        )
-        tokenizer = load_tokenizer(folder)
+        with reading(folder):
+            backbone = keras_hub.models.BertBackbone.from_preset(
+                folder, load_weights=load_weights, **({} if dtype is None else {"dtype": dtype})
+            )
+            tokenizer = load_tokenizer(folder)
+        if load_weights:
+            check_finite(backbone, folder)
         continuations = [
             tokenizer.token_to_id(piece)
             for piece in tokenizer.get_vocabulary()

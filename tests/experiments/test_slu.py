@@ -9,6 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from experiments.backends import steps_at_once
 from experiments.statistics import mean_interval
+from experiments.understanding import head as head_module
 from experiments.understanding.best_head import BestHead
 from experiments.understanding.configuration import RECIPES, Understanding, configurations
 from experiments.understanding.corpora import SNIPS_SPEAKERS, read_splits
@@ -179,10 +180,13 @@ def test_emotions_leave_each_session_out(encoder, tmp_path):
     assert results["test"]["all"]["exact_match"]["interval"] is None
 
 
-def test_fine_tuning_trains_each_head_with_its_own_encoder(encoder, tmp_path):
+def test_fine_tuning_trains_each_head_with_its_own_encoder(encoder, tmp_path, monkeypatch):
+    # Each padded length costs JAX the compilation of a whole encoder and its gradient.
+    monkeypatch.setattr(head_module, "_BUCKETS", 1)
     settings = Understanding(
         "ic",
         encoder=encoder,
+        data=commands(tmp_path / "corpus"),
         out=tmp_path,
         fine_tune=True,
         updates=1,

@@ -1,5 +1,9 @@
 """Checks of the backbone's arguments."""
 
+import math
+
+from pad_keras.models.reading import check_sizes
+
 MODEL_TYPES = ("wav2vec2", "hubert")
 
 
@@ -46,3 +50,29 @@ def check_model_type(model_type):
     """Refuse a name that the transformers layout does not give to this family."""
     if model_type not in MODEL_TYPES:
         raise ValueError(f"`model_type` must be one of {MODEL_TYPES}, not {model_type!r}.")
+
+
+def check_counts(**counts):
+    """Refuse sizes that are no positive integers; of a tuple, each."""
+    for name, value in counts.items():
+        values = value if isinstance(value, tuple | list) else (value,)
+        if not all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in values):
+            raise ValueError(f"`{name}` must be positive and whole, not {value!r}.")
+
+
+def check_memory(
+    conv_filters,
+    conv_kernels,
+    hidden_dim,
+    num_layers,
+    intermediate_dim,
+    positional_kernel,
+    positional_groups,
+):
+    """Refuse an encoder whose weights this machine cannot hold."""
+    inputs = (1, *conv_filters[:-1])
+    convolutions = sum(map(math.prod, zip(inputs, conv_filters, conv_kernels, strict=True)))
+    layer = hidden_dim * (4 * hidden_dim + 2 * intermediate_dim)
+    positions = positional_kernel * hidden_dim * (hidden_dim // positional_groups)
+    projection = conv_filters[-1] * hidden_dim
+    check_sizes(num_layers, convolutions + projection + positions + num_layers * layer)

@@ -5,6 +5,7 @@ import keras_hub
 from keras import ops
 
 from pad_keras.losses.functional import mean_prior
+from pad_keras.models.reading import check_finite, reading
 from pad_keras.models.wav2vec2 import (
     arguments,
     presets,
@@ -128,6 +129,19 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
         dtype=None,
         **kwargs,
     ):
+        arguments.check_counts(
+            conv_filters=conv_filters,
+            conv_kernels=conv_kernels,
+            conv_strides=conv_strides,
+            hidden_dim=hidden_dim,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            intermediate_dim=intermediate_dim,
+            positional_kernel=positional_kernel,
+            positional_groups=positional_groups,
+            mask_time_length=mask_time_length,
+            mask_feature_length=mask_feature_length,
+        )
         arguments.check_convolutions(conv_filters, conv_kernels, conv_strides, conv_norm)
         arguments.check_widths(hidden_dim, num_heads, positional_groups)
         arguments.check_rates(
@@ -138,6 +152,15 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
             layer_drop=layer_drop,
             mask_time_prob=mask_time_prob,
             mask_feature_prob=mask_feature_prob,
+        )
+        arguments.check_memory(
+            conv_filters,
+            conv_kernels,
+            hidden_dim,
+            num_layers,
+            intermediate_dim,
+            positional_kernel,
+            positional_groups,
         )
         chosen_layers = arguments.resolve_layers(significance_layers, num_layers)
         arguments.check_model_type(model_type)
@@ -319,7 +342,8 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
             A `Wav2Vec2Backbone`.
 
         Raises:
-            ValueError: if the checkpoint does not fit the architecture, with the weights' names.
+            ValueError: naming the file or folder, if it is broken or does not fit the
+                architecture, with the weights' names.
             FileNotFoundError: if a folder is missing, or lacks `config.json` or the weights.
 
         Example:
@@ -332,11 +356,15 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
             return cls(**{**presets.ARCHITECTURES[preset], **kwargs})
         folder = transformers_checkpoint.find_checkpoint(preset, load_weights)
         if folder is None:
-            return super().from_preset(preset, load_weights=load_weights, **kwargs)
-        config = transformers_config.read_config(folder)
-        backbone = cls(**{**config, **kwargs})
+            with reading(preset):
+                backbone = super().from_preset(preset, load_weights=load_weights, **kwargs)
+        else:
+            with reading(folder / transformers_config.CONFIG_FILE):
+                backbone = cls(**{**transformers_config.read_config(folder), **kwargs})
+            if load_weights:
+                transformers_checkpoint.load_weights(backbone, folder)
         if load_weights:
-            transformers_checkpoint.load_weights(backbone, folder)
+            check_finite(backbone, preset)
         return backbone
 
     def to_transformers(self, folder):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
+from pad_keras.models.reading import read_json, reading
 from pad_keras.models.wav2vec2.transformers_config import (
     CONFIG_FILE,
     PREPROCESSOR_FILE,
@@ -55,7 +56,7 @@ def find_checkpoint(preset, load_weights=True):
         config_path = Path(preset) / CONFIG_FILE
     if not config_path.is_file():
         return None
-    config = json.loads(config_path.read_text(encoding="utf-8"))
+    config = read_json(config_path)
     if "registered_name" in config or "model_type" not in config:
         return None
     if config["model_type"] not in ("wav2vec2", "hubert"):
@@ -186,7 +187,8 @@ def load_weights(backbone, folder):
     path = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
     if path is None:
         raise FileNotFoundError(f"{folder} has no weights: none of {', '.join(WEIGHT_FILES)}.")
-    arrays = base_arrays(_read_arrays(path))
+    with reading(path):
+        arrays = base_arrays(_read_arrays(path))
     table = checkpoint_variables(backbone)
     # Checkpoints that were never trained with masking lack the mask's vector.
     missing = sorted(table.keys() - arrays.keys() - {"masked_spec_embed"})
@@ -208,7 +210,8 @@ def load_weights(backbone, folder):
             raise ValueError(
                 f"{path}: {name} has shape {arrays[name].shape}; the backbone needs {expected}."
             )
-        variable.assign(array.astype("float32"))
+        with reading(path):
+            variable.assign(array.astype("float32"))
 
 
 def base_arrays(arrays):
@@ -242,8 +245,10 @@ def _read_arrays(path):
     if path.suffix == ".bin":
         return _read_torch(path)
     arrays = {}
-    weight_map = json.loads(path.read_text(encoding="utf-8"))["weight_map"]
-    for shard in sorted(set(weight_map.values())):
+    weight_map = read_json(path).get("weight_map")
+    if not isinstance(weight_map, dict):
+        raise ValueError(f"{path} must map weights to shards in `weight_map`.")
+    for shard in sorted({str(name) for name in weight_map.values()}):
         # A shard lies beside its index and has the index's format; nothing else is opened.
         if not re.fullmatch(r"[\w\-]+\.(safetensors|bin)", shard):
             raise ValueError(f"{path}: {shard!r} is not the name of a shard beside its index.")

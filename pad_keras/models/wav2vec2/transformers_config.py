@@ -1,6 +1,6 @@
 """Configuration files of the transformers library for wav2vec 2.0 and HuBERT."""
 
-import json
+from pad_keras.models.reading import read_json
 
 CONFIG_FILE = "config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
@@ -87,7 +87,7 @@ def read_config(folder):
         ValueError: if the checkpoint needs what the backbone does not compute, by its key.
     """
     path = folder / CONFIG_FILE
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(path)
     for key, supported in SUPPORTED_VALUES.items():
         if key in config and config[key] not in supported:
             raise ValueError(
@@ -103,7 +103,7 @@ def read_config(folder):
         arguments["mask_time_prob"] = arguments["mask_feature_prob"] = 0.0
     preprocessor = folder / PREPROCESSOR_FILE
     if preprocessor.is_file():
-        settings = json.loads(preprocessor.read_text(encoding="utf-8"))
+        settings = read_json(preprocessor)
         arguments["normalize_waveform"] = bool(settings.get("do_normalize", False))
     return arguments
 

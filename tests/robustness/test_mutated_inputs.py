@@ -1,0 +1,313 @@
+"""Damaged files never end the process, hang, or pass in silence as something else.
+
+PAD_KERAS_MUTATIONS=1000 python -m pytest tests/robustness     # 1,000 cases a kind of file
+"""
+
+import faulthandler
+import io
+import json
+import warnings
+
+import numpy as np
+import pytest
+import soundfile
+import tensorflow as tf
+from hypothesis import HealthCheck, given, settings, strategies
+from keras import ops
+from safetensors.numpy import load_file, save_file
+
+from pad_keras.callbacks import TrainingState
+from pad_keras.data import (
+    HiddenStateCache,
+    TeacherCache,
+    audio_snips,
+    decode_audio,
+    fluent_speech_commands,
+    iemocap,
+    librispeech,
+)
+from pad_keras.export.wav import decode_wav
+from pad_keras.models import UtteranceClassifier, Wav2Vec2Backbone
+from tests.data.corpus import tone, write_corpus
+from tests.data.test_slu_corpora import write_audio, write_fsc
+from tests.robustness.mutations import CASES, damage, damaged
+from tests.small import speech_student, text_teacher, utterances
+
+_HANG_SECONDS = 120
+
+drawn = settings(
+    max_examples=CASES,
+    deadline=None,
+    derandomize=CASES <= 25,
+    suppress_health_check=list(HealthCheck),
+)
+
+
+@pytest.fixture(autouse=True)
+def _a_hang_ends_the_run():
+    """A kernel that never returns cannot be interrupted; the process ends with a traceback."""
+    faulthandler.dump_traceback_later(_HANG_SECONDS * max(1, CASES // 25), exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()
+
+
+def encoded(suffix):
+    """An audio file of 0.3 s, as bytes."""
+    buffer = io.BytesIO()
+    soundfile.write(buffer, tone(0.3), 16_000, format=suffix)
+    return buffer.getvalue()
+
+
+class Corpus:
+    """Files, one of which is damaged at a time, and what reads them.
+
+    Args:
+        root: path.
+        files: list of path, those to damage.
+        read: function without arguments.
+        check: function of what `read` returned, which fails where that makes no sense.
+    """
+
+    def __init__(self, root, files, read, check):
+        self.root, self.files, self.read, self.check = root, files, read, check
+        self.whole = {path: path.read_bytes() for path in files}
+        check(read())
+
+    def survives(self, which, changes):
+        """Damage a file and read it: what comes is right, or an error that names a file."""
+        path = self.files[which % len(self.files)]
+        path.write_bytes(damaged(self.whole[path], changes))
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                found = self.read()
+        except (ValueError, OSError) as error:
+            assert str(self.root) in str(error), f"no file is named: {error!r}"
+        else:
+            self.check(found)
+        finally:
+            path.write_bytes(self.whole[path])
+
+
+def sound_utterances(found):
+    """Utterances that training could use."""
+    for utterance in found:
+        assert utterance.id
+        assert np.isfinite(utterance.seconds)
+        assert utterance.seconds > 0
+        assert utterance.text is None or utterance.text.strip()
+        for word in utterance.words:
+            assert 0 <= word.start <= word.end < np.inf
+
+
+def librispeech_corpus(root):
+    write_corpus(root, speakers=1, per_speaker=2)
+    words = root / "words.tsv"
+    words.write_text("100-7-0000\tTHE:0.0:0.1 CAT:0.1:0.2\n100-7-0001\tTHE:0.0:0.1\n")
+    files = [words, *root.rglob("*.trans.txt"), *sorted(root.rglob("*.flac"))]
+    return files, lambda: librispeech(root, None)
+
+
+def commands_corpus(root):
+    rows = [("s1", "Heat, up", "increase", "heat", "none"), ("s2", "Off", "off", "x", "none")]
+    write_fsc(root, "train", rows)
+    return [root / "data" / "train_data.csv"], lambda: fluent_speech_commands(root, "train")
+
+
+def slots_corpus(root):
+    (root / "slots.txt").write_text("O\nartist\ncity\n")
+    lines = []
+    for index, (words, slots) in enumerate([("play abba", "O artist"), ("in rome", "O city")]):
+        uid = f"Ivy-snips-train-{index}"
+        write_audio(root / "train" / f"{uid}.wav")
+        lines.append(f"{uid} BOS {words} EOS\tO {slots} Intent")
+    (root / "all.iob.snips.txt").write_text("\n".join(lines) + "\n")
+    return [root / "all.iob.snips.txt", root / "slots.txt"], lambda: audio_snips(root, "train")
+
+
+def emotions_corpus(root):
+    folder, dialog = root / "Session1", "Ses01F_impro01"
+    for kind in ("EmoEvaluation", "transcriptions"):
+        (folder / "dialog" / kind).mkdir(parents=True)
+    labels, words = [], []
+    for turn, emotion in (("F000", "neu"), ("M000", "exc")):
+        uid = f"{dialog}_{turn}"
+        write_audio(folder / "sentences" / "wav" / dialog / f"{uid}.wav")
+        labels.append(f"[6.29 - 8.23]\t{uid}\t{emotion}\t[2.5, 2.5, 2.5]")
+        words.append(f"{uid} [006.29-008.23]: Excuse me.")
+    evaluation = folder / "dialog" / "EmoEvaluation" / f"{dialog}.txt"
+    evaluation.write_text("\n".join(labels))
+    spoken = folder / "dialog" / "transcriptions" / f"{dialog}.txt"
+    spoken.write_text("\n".join(words))
+    return [evaluation, spoken], lambda: iemocap(root, sessions=(1,))
+
+
+CORPORA = {
+    "librispeech": librispeech_corpus,
+    "commands": commands_corpus,
+    "slots": slots_corpus,
+    "emotions": emotions_corpus,
+}
+which_file = strategies.integers(0, 7)
+
+
+@pytest.fixture(params=CORPORA)
+def corpus(request, tmp_path):
+    files, read = CORPORA[request.param](tmp_path)
+    return Corpus(tmp_path, files, read, sound_utterances)
+
+
+@drawn
+@given(which_file, damage)
+def test_damaged_corpora_are_read_or_refused_by_name(corpus, which, changes):
+    corpus.survives(which, changes)
+
+
+@pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
+@drawn
+@given(damage)
+def test_damaged_audio_is_decoded_or_refused(suffix, changes):
+    contents = damaged(encoded(suffix), changes)
+    try:
+        waveform = decode_audio(contents).numpy()
+    except tf.errors.InvalidArgumentError:
+        return
+    assert waveform.ndim == 1
+    assert len(waveform)
+    assert np.isfinite(waveform).all()
+
+
+@pytest.mark.parametrize("subtype", ["PCM_16", "FLOAT"])
+@drawn
+@given(damage)
+def test_damaged_wav_is_served_or_refused(subtype, changes):
+    buffer = io.BytesIO()
+    soundfile.write(buffer, tone(0.1), 16_000, format="wav", subtype=subtype)
+    try:
+        waveform, lengths = decode_wav(tf.constant([damaged(buffer.getvalue(), changes)]))
+    except tf.errors.InvalidArgumentError:
+        return
+    assert 0 < int(lengths[0]) == waveform.shape[1]
+    # What is no number is refused by the signature, behind the decoder.
+    assert subtype == "FLOAT" or np.isfinite(waveform.numpy()).all()
+
+
+def sound_encoder(backbone):
+    """An encoder that hears."""
+    inputs = {"waveform": np.ones((1, 800), "float32"), "padding_mask": np.ones((1, 800), "bool")}
+    states = ops.convert_to_numpy(backbone(inputs)["sequence_output"])
+    assert states.shape[-1] == backbone.hidden_dim
+
+
+def transformers_folder(root):
+    speech_student().to_transformers(root)
+    return sorted(root.iterdir()), lambda: Wav2Vec2Backbone.from_preset(str(root))
+
+
+def shards_folder(root):
+    """The weights in two shards and their index."""
+    speech_student().to_transformers(root)
+    whole = root / "model.safetensors"
+    arrays = load_file(whole)
+    whole.unlink()
+    names = sorted(arrays)
+    index = {}
+    for shard, part in (("model-1.safetensors", names[::2]), ("model-2.safetensors", names[1::2])):
+        save_file({name: arrays[name] for name in part}, root / shard)
+        index |= dict.fromkeys(part, shard)
+    path = root / "model.safetensors.index.json"
+    path.write_text(json.dumps({"metadata": {}, "weight_map": index}))
+    return [path], lambda: Wav2Vec2Backbone.from_preset(str(root))
+
+
+def keras_folder(root):
+    speech_student().save_to_preset(str(root))
+    return sorted(root.iterdir()), lambda: Wav2Vec2Backbone.from_preset(str(root))
+
+
+ENCODERS = {
+    "transformers": transformers_folder,
+    "shards": shards_folder,
+    "keras": keras_folder,
+}
+
+
+@pytest.fixture(params=ENCODERS)
+def encoder(request, tmp_path):
+    files, read = ENCODERS[request.param](tmp_path)
+    return Corpus(tmp_path, files, read, sound_encoder)
+
+
+@drawn
+@given(which_file, damage)
+def test_damaged_encoders_are_read_or_refused_by_name(encoder, which, changes):
+    encoder.survives(which, changes)
+
+
+def teacher_cache(root):
+    corpus = utterances(3)
+    folder = root / "cache"
+    TeacherCache.build(text_teacher(), corpus, folder)
+
+    def read():
+        cache = TeacherCache(folder)
+        cache.check(corpus)
+        return cache.units([utterance.id for utterance in corpus])
+
+    return sorted(folder.iterdir()), read
+
+
+def hidden_states(root):
+    student = speech_student()
+    corpus = librispeech(write_corpus(root / "corpus", speakers=1, per_speaker=2), None)
+    folder = root / "states"
+    built = HiddenStateCache.build(student, corpus, folder)
+
+    def read():
+        cache = HiddenStateCache(folder)
+        cache.check(corpus)
+        return {u.id: cache.read(str(cache.path(u))).numpy() for u in corpus}
+
+    return [folder / "meta.json", *(built.path(u) for u in corpus)], read
+
+
+def arrays_of_their_shapes(found):
+    """Arrays that have as many rows as they had."""
+    assert all(array.ndim >= 2 for array in found.values())
+
+
+CACHES = {"teacher": teacher_cache, "states": hidden_states}
+
+
+@pytest.fixture(params=CACHES)
+def cache(request, tmp_path):
+    files, read = CACHES[request.param](tmp_path)
+    return Corpus(tmp_path, files, read, arrays_of_their_shapes)
+
+
+@drawn
+@given(which_file, damage)
+def test_damaged_caches_are_read_or_refused_by_name(cache, which, changes):
+    cache.survives(which, changes)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    model = UtteranceClassifier(speech_student(), {"intent": ("a", "b")})
+    model.compile()
+    model.optimizer.build(model.trainable_variables)
+    TrainingState(tmp_path).save(model, epoch=3)
+
+    def read():
+        return TrainingState(tmp_path).restore(model)
+
+    def all_or_nothing(epoch):
+        assert epoch == 3
+
+    return Corpus(tmp_path, [tmp_path / "state.npz"], read, all_or_nothing)
+
+
+@drawn
+@given(which_file, damage)
+def test_a_damaged_checkpoint_is_restored_whole_or_refused(checkpoint, which, changes):
+    checkpoint.survives(which, changes)
