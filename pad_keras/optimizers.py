@@ -1,17 +1,50 @@
-"""AdamW that tells the gradient's norm and survives NaN, and the usual schedule of its rate."""
+"""Adam and AdamW with a fast clipping by the global norm; the usual schedule of their rate."""
 
 import keras
 from keras import ops
 
 
+class GlobalClipping:
+    """Mixed into a Keras optimizer: `global_clipnorm` as before, quicker to compile.
+
+    XLA copies the sum of all gradients' squares into the update of each weight, so compiling a step
+    of an encoder with Keras' own clipping takes JAX ten times as long on a CPU, and longer the
+    more weights there are. It does not copy products of vectors, which is how `global_norm` sums.
+    """
+
+    def _clip_gradients(self, grads):
+        if not self.global_clipnorm or self.clipnorm:
+            return super()._clip_gradients(grads)
+        norm = global_norm(grads)
+        # A norm that is no number makes every gradient none, as Keras' does.
+        scale = self.global_clipnorm / ops.maximum(norm, self.global_clipnorm)
+        return [None if g is None else g * ops.cast(scale, g.dtype) for g in grads]
+
+
 @keras.saving.register_keras_serializable(package="pad_keras")
-class MonitoredAdamW(keras.optimizers.AdamW):
+class ClippedAdam(GlobalClipping, keras.optimizers.Adam):
+    """`keras.optimizers.Adam`; `global_clipnorm` is quicker to compile.
+
+    Args:
+        *args: of `keras.optimizers.Adam`.
+        **kwargs: of `keras.optimizers.Adam`.
+
+    Example:
+
+    ```python
+    model.compile(optimizer=ClippedAdam(1e-4, global_clipnorm=1.0))
+    ```
+    """
+
+
+@keras.saving.register_keras_serializable(package="pad_keras")
+class MonitoredAdamW(GlobalClipping, keras.optimizers.AdamW):
     """AdamW whose variable `gradient_norm` holds the last gradient's global norm.
 
     The norm is that of the gradient that reaches the optimizer: after loss scaling is undone,
     before any clipping, of one step of an accumulation. Where it is NaN or infinite, the gradient
     counts as zero, since one such step would make every weight NaN for good; the variable
-    `nonfinite_gradients` counts those steps.
+    `nonfinite_gradients` counts those steps. `global_clipnorm` is quicker to compile.
 
     Args:
         *args: of `keras.optimizers.AdamW`.
@@ -57,12 +90,12 @@ def global_norm(gradients):
     Returns:
         Scalar float32.
     """
-    squares = [
-        ops.sum(ops.square(ops.cast(gradient, "float32")))
-        for gradient in gradients
-        if gradient is not None
-    ]
-    return ops.sqrt(sum(squares, start=ops.zeros(())))
+    flat = [ops.reshape(ops.cast(g, "float32"), (-1,)) for g in gradients if g is not None]
+    if not flat:
+        return ops.zeros(())
+    squares = ops.stack([ops.dot(x, x) for x in flat])
+    # Products, not sums: see `GlobalClipping`.
+    return ops.sqrt(ops.dot(squares, ops.ones_like(squares)))
 
 
 def warmup_decay(peak, warmup_steps, total_steps, final_share=0.0):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pad_keras.optimizers import MonitoredAdamW, global_norm, warmup_decay
+from pad_keras.optimizers import ClippedAdam, MonitoredAdamW, global_norm, warmup_decay
 
 
 def line(optimizer, **compile_arguments):
@@ -44,11 +44,26 @@ def test_the_norm_is_noted_after_loss_scaling_is_undone():
     assert norm_of(optimizer) == pytest.approx(2.0, rel=1e-5)
 
 
-def test_it_updates_as_adamw():
+@pytest.mark.parametrize("clip", [None, 0.3, 30.0])
+@pytest.mark.parametrize("accumulation", [None, 2])
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [(MonitoredAdamW, keras.optimizers.AdamW), (ClippedAdam, keras.optimizers.Adam)],
+)
+def test_it_updates_as_keras_does(ours, theirs, clip, accumulation):
     weights = []
-    for kind in (MonitoredAdamW, keras.optimizers.AdamW):
-        model = line(kind(1e-2, weight_decay=0.1))
-        for _ in range(3):
+    for kind in (ours, theirs):
+        # A large epsilon: Adam's update would hardly depend on the gradient's size.
+        model = line(
+            kind(
+                1e-1,
+                epsilon=1.0,
+                weight_decay=0.1,
+                global_clipnorm=clip,
+                gradient_accumulation_steps=accumulation,
+            )
+        )
+        for _ in range(4):
             step(model)
         weights.append(model.get_weights()[0])
     np.testing.assert_allclose(*weights, rtol=1e-6)
@@ -77,11 +92,12 @@ def test_a_gradient_that_is_no_number_changes_nothing_and_is_counted(bad):
     assert float(ops.convert_to_numpy(model.optimizer.nonfinite_gradients)) == 1
 
 
-def test_it_serialises():
-    optimizer = MonitoredAdamW(1e-3, global_clipnorm=1.0)
+@pytest.mark.parametrize("kind", [MonitoredAdamW, ClippedAdam])
+def test_it_serialises(kind):
+    optimizer = kind(1e-3, global_clipnorm=1.0)
     config = keras.optimizers.serialize(optimizer)
     restored = keras.optimizers.deserialize(config)
-    assert isinstance(restored, MonitoredAdamW)
+    assert isinstance(restored, kind)
     assert restored.get_config() == optimizer.get_config()
 
 

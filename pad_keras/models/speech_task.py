@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from pad_keras.layers import WeightedLayerSum
+from pad_keras.optimizers import ClippedAdam
 
 
 class SpeechTask(keras.Model):
@@ -93,9 +94,9 @@ def superb_optimizer(learning_rate=1e-4, accumulation=1):
         accumulation: int, steps whose mean gradient makes one update.
 
     Returns:
-        `keras.optimizers.Adam`.
+        `keras.optimizers.Adam`, of the kind `pad_keras.optimizers.ClippedAdam`.
     """
-    return keras.optimizers.Adam(
+    return ClippedAdam(
         learning_rate,
         epsilon=1e-8,
         global_clipnorm=1.0,

@@ -62,5 +62,7 @@ def damaged(contents, changes):
         elif kind == "cut":
             contents = before
         else:
-            contents = before + _TOKEN.sub(lambda found: word, after, count=1)
+            token = _TOKEN.search(after)
+            if token is not None:
+                contents = before + after[: token.start()] + word + after[token.end() :]
     return contents
