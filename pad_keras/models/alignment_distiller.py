@@ -46,7 +46,7 @@ class AlignmentDistiller(keras.distillation.Distiller):
         student=Wav2Vec2Backbone.from_preset("mini"),
         distillation_losses=SpanAlignment(),
     )
-    distiller.compile(optimizer=keras.optimizers.AdamW(1e-4, global_clipnorm=1.0))
+    distiller.compile(optimizer=MonitoredAdamW(1e-4, global_clipnorm=1.0))
     distiller.fit(pipeline(utterances, 8, text=cache, shuffle=True))
     distiller.student.save_to_preset("distilled")
     ```

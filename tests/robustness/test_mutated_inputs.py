@@ -28,12 +28,15 @@ from pad_keras.data import (
 )
 from pad_keras.export.wav import decode_wav
 from pad_keras.models import UtteranceClassifier, Wav2Vec2Backbone
+from tests.backend import BACKEND
 from tests.data.corpus import tone, write_corpus
 from tests.data.test_slu_corpora import write_audio, write_fsc
 from tests.robustness.mutations import CASES, damage, damaged
 from tests.small import speech_student, text_teacher, utterances
 
 _HANG_SECONDS = 120
+
+pytestmark = pytest.mark.skipif(BACKEND != "tensorflow", reason="files are read once")
 
 drawn = settings(
     max_examples=CASES,
