@@ -1,11 +1,14 @@
 """Figures of a comparison: PNG files, and the same pictures in TensorBoard."""
 
+import io
+
 import matplotlib
 import tensorflow as tf
 
 from experiments.comparison.configuration import FLOOR, TOPLINE, UNDISTILLED
 from experiments.comparison.measures import COLUMNS
 from experiments.comparison.summary import ALIGNMENT
+from experiments.corpora.layout import write_bytes_atomically
 from pad_keras.callbacks.figures import figure_array, new_figure
 
 # Of the reference lines; safe for colour-blind readers (Okabe and Ito).
@@ -41,7 +44,9 @@ def write_figures(summary, folder, name, names=None):
     folder.mkdir(parents=True, exist_ok=True)
     with tf.summary.create_file_writer(str(folder / "tensorboard" / name)).as_default(step=0):
         for title, figure in drawn.items():
-            figure.savefig(folder / f"{title}.png")
+            contents = io.BytesIO()
+            figure.savefig(contents, format="png")
+            write_bytes_atomically(folder / f"{title}.png", contents.getvalue())
             tf.summary.image(title, figure_array(figure)[None])
     return [folder / f"{title}.png" for title in drawn]
 

@@ -111,10 +111,20 @@ def write_text_atomically(path, text):
         path: `pathlib.Path`.
         text: str.
     """
+    write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_bytes_atomically(path, contents):
+    """Write a file so that it is there whole or not at all.
+
+    Args:
+        path: `pathlib.Path`; its parents are created.
+        contents: bytes.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Named by the process, so that two that write one file do not write into each other's.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_text(text, encoding="utf-8")
+    partial.write_bytes(contents)
     os.replace(partial, path)
 
 
