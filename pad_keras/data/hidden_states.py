@@ -1,50 +1,19 @@
 """A frozen encoder's hidden states of a corpus, computed once and kept on disk."""
 
-import dataclasses
-import errno
 import functools
 import json
-import logging
 import os
 import pathlib
-import shutil
 
 import numpy as np
 from keras.utils import Progbar
 
-from pad_keras.data.audio import SAMPLE_RATE
-from pad_keras.data.fingerprints import (
-    StaleCacheError,
-    config_hash,
-    damage_explained,
-    text_hash,
-    weights_hash,
-)
+from pad_keras.data import state_folder
+from pad_keras.data.fingerprints import StaleCacheError, text_hash
 from pad_keras.data.problems import BadInputError
 from pad_keras.data.state_encoding import encoded
 from pad_keras.data.state_files import read_states, why_unreadable, write_states
 from pad_keras.data.state_layout import TEXT, StateLayout
-
-_META = "meta.json"
-_FORMAT = 1
-_BYTES_IN_MB = 1e6
-# Of the encoder's configuration, what has no influence on its states in inference.
-_OF_TRAINING = (
-    "trainable",
-    "hidden_dropout",
-    "attention_dropout",
-    "activation_dropout",
-    "feature_projection_dropout",
-    "layer_drop",
-    "mask_time_prob",
-    "mask_time_length",
-    "mask_feature_prob",
-    "mask_feature_length",
-    "freeze_feature_encoder",
-    "significance_layers",
-    "stop_significance_gradient",
-    "model_type",
-)
 
 
 class HiddenStateCache:
@@ -82,14 +51,7 @@ class HiddenStateCache:
 
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
-        if not (self.folder / _META).is_file():
-            raise FileNotFoundError(
-                f"No hidden states in {str(folder)!r}; make them with HiddenStateCache.build."
-            )
-        with damage_explained(folder):
-            self.layout = StateLayout(**_described(self.folder)["layout"])
-            # Whatever does not compute fails here, and not in mid-training.
-            self.layout.array_bytes(self.layout.frames(np.array([SAMPLE_RATE])))
+        self.layout = state_folder.read_layout(self.folder)
 
     @classmethod
     def build(cls, backbone, utterances, folder, *, pooled=False, dtype="float16", batch_size=8):
@@ -124,11 +86,13 @@ class HiddenStateCache:
         layout = StateLayout.of(backbone, pooled, dtype)
         _check_ids(utterances)
         folder = pathlib.Path(folder)
-        _clear_if_stale(folder, layout, _fingerprint(backbone, layout))
+        state_folder.clear_if_stale(folder, layout, state_folder.fingerprint(backbone, layout))
         cache = cls(folder)
         missing = [u for u in utterances if cache.why_unreadable(cache.path(u))]
         if missing:
-            _check_space(folder, layout.corpus_bytes(missing), len(missing), len(utterances))
+            state_folder.check_space(
+                folder, layout.corpus_bytes(missing), len(missing), len(utterances)
+            )
             progress = Progbar(len(missing), unit_name="utterance")
             encode = getattr(backbone, "encoded", functools.partial(encoded, backbone))
             for utterance, states in encode(missing, batch_size):
@@ -228,55 +192,6 @@ def bytes_needed(backbone, utterances, pooled=False, dtype="float16"):
     return StateLayout.of(backbone, pooled, dtype).corpus_bytes(utterances)
 
 
-def _fingerprint(backbone, layout):
-    """What the states in a folder depend on, as str."""
-    return {
-        "encoder (weights)": weights_hash(backbone),
-        "encoder (configuration)": config_hash(backbone, leave_out=_OF_TRAINING),
-        # States computed in bfloat16 are not those computed in float32.
-        "encoder (precision)": backbone.output["hidden_states"].dtype,
-        "dtype": layout.dtype,
-        "pooling": str(layout.pooled),
-        "format": str(_FORMAT),
-    }
-
-
-def _clear_if_stale(folder, layout, fingerprint):
-    """See to it that a folder holds states of one fingerprint alone."""
-    path = folder / _META
-    if path.is_file():
-        try:
-            with damage_explained(folder):
-                HiddenStateCache(folder)
-                was = dict(_described(folder)["fingerprint"])
-        except StaleCacheError as error:
-            logging.getLogger(__name__).warning("%s They are made anew.", error)
-            was = {}
-        differing = [name for name in fingerprint if was.get(name) != fingerprint[name]]
-        if not differing:
-            return
-        logging.getLogger(__name__).warning(
-            "The hidden states in %r are of another %s. They are made anew.",
-            str(folder),
-            " and ".join(differing),
-        )
-    # The description goes first and comes last: without it, whatever is there is removed.
-    path.unlink(missing_ok=True)
-    for pattern in ("??/*.bin", "??/*.partial"):
-        for file in folder.glob(pattern):
-            file.unlink()
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    meta = {"layout": dataclasses.asdict(layout), "fingerprint": fingerprint}
-    partial.write_text(json.dumps(meta, indent=1))
-    os.replace(partial, path)
-
-
-def _described(folder):
-    """What a folder's states are, as it says itself."""
-    return json.loads((folder / _META).read_text(encoding="utf-8"))
-
-
 def _audio_identity(path):
     """What changes when an audio file does."""
     try:
@@ -296,21 +211,3 @@ def _check_ids(utterances):
                 "Give each utterance an id of its own, once."
             )
         seen.add(utterance.id)
-
-
-def _check_space(folder, needed, missing, total):
-    """Announce the size of what is to be written, and refuse what the disk cannot hold."""
-    logging.getLogger(__name__).info(
-        "hidden states: %d of %d utterances to encode, %.1f MB",
-        missing,
-        total,
-        needed / _BYTES_IN_MB,
-    )
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(
-            errno.ENOSPC,
-            f"The hidden states still to be written need {needed} bytes and the disk has {free} "
-            "free; use another folder, or pooled=True where the head allows it",
-            str(folder),
-        )
