@@ -61,24 +61,24 @@ def encoded(suffix):
     return buffer.getvalue()
 
 
-class Corpus:
+class Files:
     """Files, one of which is damaged at a time, and what reads them.
 
     Args:
         root: path.
-        files: list of path, those to damage.
+        paths: list of path, those to damage.
         read: function without arguments.
         check: function of what `read` returned, which fails where that makes no sense.
     """
 
-    def __init__(self, root, files, read, check):
-        self.root, self.files, self.read, self.check = root, files, read, check
-        self.whole = {path: path.read_bytes() for path in files}
+    def __init__(self, root, paths, read, check):
+        self.root, self.paths, self.read, self.check = root, paths, read, check
+        self.whole = {path: path.read_bytes() for path in paths}
         check(read())
 
     def survives(self, which, changes):
         """Damage a file and read it: what comes is right, or an error that names a file."""
-        path = self.files[which % len(self.files)]
+        path = self.paths[which % len(self.paths)]
         path.write_bytes(damaged(self.whole[path], changes))
         try:
             with warnings.catch_warnings():
@@ -146,27 +146,6 @@ def emotions_corpus(root):
     return [evaluation, spoken], lambda: iemocap(root, sessions=(1,))
 
 
-CORPORA = {
-    "librispeech": librispeech_corpus,
-    "commands": commands_corpus,
-    "slots": slots_corpus,
-    "emotions": emotions_corpus,
-}
-which_file = strategies.integers(0, 7)
-
-
-@pytest.fixture(params=CORPORA)
-def corpus(request, tmp_path):
-    files, read = CORPORA[request.param](tmp_path)
-    return Corpus(tmp_path, files, read, sound_utterances)
-
-
-@drawn
-@given(which_file, damage)
-def test_damaged_corpora_are_read_or_refused_by_name(corpus, which, changes):
-    corpus.survives(which, changes)
-
-
 @pytest.mark.parametrize("suffix", ["wav", "flac", "ogg"])
 @drawn
 @given(damage)
@@ -229,25 +208,6 @@ def keras_folder(root):
     return sorted(root.iterdir()), lambda: Wav2Vec2Backbone.from_preset(str(root))
 
 
-ENCODERS = {
-    "transformers": transformers_folder,
-    "shards": shards_folder,
-    "keras": keras_folder,
-}
-
-
-@pytest.fixture(params=ENCODERS)
-def encoder(request, tmp_path):
-    files, read = ENCODERS[request.param](tmp_path)
-    return Corpus(tmp_path, files, read, sound_encoder)
-
-
-@drawn
-@given(which_file, damage)
-def test_damaged_encoders_are_read_or_refused_by_name(encoder, which, changes):
-    encoder.survives(which, changes)
-
-
 def teacher_cache(root):
     corpus = utterances(3)
     folder = root / "cache"
@@ -280,38 +240,42 @@ def arrays_of_their_shapes(found):
     assert all(array.ndim >= 2 for array in found.values())
 
 
-CACHES = {"teacher": teacher_cache, "states": hidden_states}
-
-
-@pytest.fixture(params=CACHES)
-def cache(request, tmp_path):
-    files, read = CACHES[request.param](tmp_path)
-    return Corpus(tmp_path, files, read, arrays_of_their_shapes)
-
-
-@drawn
-@given(which_file, damage)
-def test_damaged_caches_are_read_or_refused_by_name(cache, which, changes):
-    cache.survives(which, changes)
-
-
-@pytest.fixture
-def checkpoint(tmp_path):
+def checkpoint(root):
     model = UtteranceClassifier(speech_student(), {"intent": ("a", "b")})
     model.compile()
     model.optimizer.build(model.trainable_variables)
-    TrainingState(tmp_path).save(model, epoch=3)
+    TrainingState(root).save(model, epoch=3)
+    return [root / "state.npz"], lambda: TrainingState(root).restore(model)
 
-    def read():
-        return TrainingState(tmp_path).restore(model)
 
-    def all_or_nothing(epoch):
-        assert epoch == 3
+def its_epoch(found):
+    """The epoch that was saved."""
+    assert found == 3
 
-    return Corpus(tmp_path, [tmp_path / "state.npz"], read, all_or_nothing)
+
+# What reads files, and what to make of the result.
+READERS = {
+    "librispeech": (librispeech_corpus, sound_utterances),
+    "commands": (commands_corpus, sound_utterances),
+    "slots": (slots_corpus, sound_utterances),
+    "emotions": (emotions_corpus, sound_utterances),
+    "encoder, transformers": (transformers_folder, sound_encoder),
+    "encoder, shards": (shards_folder, sound_encoder),
+    "encoder, keras": (keras_folder, sound_encoder),
+    "teacher's units": (teacher_cache, arrays_of_their_shapes),
+    "hidden states": (hidden_states, arrays_of_their_shapes),
+    "checkpoint": (checkpoint, its_epoch),
+}
+
+
+@pytest.fixture(params=READERS)
+def files(request, tmp_path):
+    build, check = READERS[request.param]
+    paths, read = build(tmp_path)
+    return Files(tmp_path, paths, read, check)
 
 
 @drawn
-@given(which_file, damage)
-def test_a_damaged_checkpoint_is_restored_whole_or_refused(checkpoint, which, changes):
-    checkpoint.survives(which, changes)
+@given(strategies.integers(0, 7), damage)
+def test_damaged_files_are_read_or_refused_by_name(files, which, changes):
+    files.survives(which, changes)
