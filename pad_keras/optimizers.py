@@ -8,16 +8,18 @@ class GlobalClipping:
     """Mixed into a Keras optimizer: `global_clipnorm` as before, quicker to compile.
 
     XLA copies the sum of all gradients' squares into the update of each weight, so compiling a step
-    of an encoder with Keras' own clipping takes JAX ten times as long on a CPU, and longer the
-    more weights there are. It does not copy products of vectors, which is how `global_norm` sums.
+    of an encoder of two layers with Keras' own clipping takes JAX twenty times as long on a CPU
+    (`experiments/benchmarks/clipping.py`), and longer the more weights there are. It does not copy
+    products of vectors, which is how `global_norm` sums.
     """
 
     def _clip_gradients(self, grads):
         if not self.global_clipnorm or self.clipnorm:
             return super()._clip_gradients(grads)
         norm = global_norm(grads)
-        # A norm that is no number makes every gradient none, as Keras' does.
         scale = self.global_clipnorm / ops.maximum(norm, self.global_clipnorm)
+        # A norm that is no number, or infinite, makes every gradient none, as Keras' does.
+        scale += norm - norm
         return [None if g is None else g * ops.cast(scale, g.dtype) for g in grads]
 
 
@@ -44,7 +46,8 @@ class MonitoredAdamW(GlobalClipping, keras.optimizers.AdamW):
     The norm is that of the gradient that reaches the optimizer: after loss scaling is undone,
     before any clipping, of one step of an accumulation. Where it is NaN or infinite, the gradient
     counts as zero, since one such step would make every weight NaN for good; the variable
-    `nonfinite_gradients` counts those steps. `global_clipnorm` is quicker to compile.
+    `nonfinite_gradients` counts those steps. (Keras' `LossScaleOptimizer` leaves such steps out
+    itself, before they come here.) `global_clipnorm` is quicker to compile.
 
     Args:
         *args: of `keras.optimizers.AdamW`.

@@ -13,6 +13,7 @@ from pad_keras.callbacks.model_state import sync_state
 
 _META = "meta"
 _TORCH = "torch_generator_"
+_KEYS = {"epoch", "fingerprint", "history", "callbacks"}
 
 
 class TrainingState(keras.callbacks.Callback):
@@ -123,6 +124,7 @@ class TrainingState(keras.callbacks.Callback):
                 with np.load(path, allow_pickle=False) as file:
                     arrays = {name: file[name] for name in file.files}
                 meta = json.loads(str(arrays.pop(_META)))
+                _check_contents(arrays, meta)
             except Exception as error:  # A damaged archive raises errors of many kinds.
                 warnings.warn(f"The checkpoint {path} is broken ({error}).", stacklevel=2)
                 continue
@@ -158,6 +160,15 @@ class TrainingState(keras.callbacks.Callback):
         for callback, state in zip(self.callbacks, meta["callbacks"], strict=True):
             callback.set_state(state)
         self.history = meta["history"]
+
+
+def _check_contents(arrays, meta):
+    """Refuse what `save` never wrote, before anything of it is used."""
+    if not isinstance(meta, dict) or _KEYS - meta.keys():
+        raise ValueError(f"its description must have {sorted(_KEYS)}")
+    odd = [name for name, array in arrays.items() if array.dtype.kind not in "biuf"]
+    if odd:
+        raise ValueError(f"these are no numbers: {odd[:5]}")
 
 
 def _variables(model):

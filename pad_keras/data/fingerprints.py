@@ -14,16 +14,20 @@ class StaleCacheError(ValueError):
 
 @contextlib.contextmanager
 def damage_explained(folder):
-    """Turn whatever reading a cache's description raises into a `StaleCacheError`.
+    """Turn what damage to a cache's description raises into a `StaleCacheError`.
+
+    What the machine cannot do just now, such as opening one more file, is no damage.
 
     Args:
         folder: path of the cache.
     """
     try:
         yield
-    except StaleCacheError:
+    except (StaleCacheError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
+            raise
         # NumPy's and JSON's readers raise errors of many kinds; each means the same here.
         raise StaleCacheError(
             f"The cache in {str(folder)!r} is damaged ({type(error).__name__}: {error})."

@@ -58,7 +58,11 @@ def read_layout(folder):
             f"No hidden states in {str(folder)!r}; make them with HiddenStateCache.build."
         )
     with damage_explained(folder):
-        layout = StateLayout(**_described(folder)["layout"])
+        described = _described(folder)["layout"]
+        for name in ("kernels", "strides"):
+            # JSON has no tuples.
+            described[name] = tuple(described[name])
+        layout = StateLayout(**described)
         # Whatever does not compute fails here, and not in mid-training.
         layout.array_bytes(layout.frames(np.array([SAMPLE_RATE])))
     return layout
@@ -95,21 +99,10 @@ def clear_if_stale(folder, layout, fingerprint):
     """
     path = folder / _META
     if path.is_file():
-        try:
-            read_layout(folder)
-            with damage_explained(folder):
-                was = dict(_described(folder)["fingerprint"])
-        except StaleCacheError as error:
-            logging.getLogger(__name__).warning("%s They are made anew.", error)
-            was = {}
-        differing = [name for name in fingerprint if was.get(name) != fingerprint[name]]
-        if not differing:
+        reason = _why_stale(folder, layout, fingerprint)
+        if reason is None:
             return
-        logging.getLogger(__name__).warning(
-            "The hidden states in %r are of another %s. They are made anew.",
-            str(folder),
-            " and ".join(differing),
-        )
+        logging.getLogger(__name__).warning("%s They are made anew.", reason)
     # The description goes first and comes last: without it, whatever is there is removed.
     path.unlink(missing_ok=True)
     for pattern in ("??/*.bin", "??/*.partial"):
@@ -120,6 +113,22 @@ def clear_if_stale(folder, layout, fingerprint):
     meta = {"layout": dataclasses.asdict(layout), "fingerprint": fingerprint}
     partial.write_text(json.dumps(meta, indent=1))
     os.replace(partial, path)
+
+
+def _why_stale(folder, layout, fingerprint):
+    """Why the states in a folder cannot be used, or `None`."""
+    try:
+        found = read_layout(folder)
+        with damage_explained(folder):
+            was = dict(_described(folder)["fingerprint"])
+    except StaleCacheError as error:
+        return str(error)
+    differing = [name for name in fingerprint if was.get(name) != fingerprint[name]]
+    if not differing and found != layout:
+        differing = ["layout"]
+    if not differing:
+        return None
+    return f"The hidden states in {str(folder)!r} are of another {' and '.join(differing)}."
 
 
 def check_space(folder, needed, missing, total):

@@ -71,11 +71,14 @@ class TeacherCache:
         expected = {"cls": rows, "offsets": rows + 1}
         lengths = {name: len(array) for name, array in self._arrays.items()}
         if (
-            len(self._rows) != rows
-            or len(self.meta["texts"]) != rows
+            len(self.meta["texts"]) != rows
             or lengths != {name: expected.get(name, self._offsets[-1]) for name in lengths}
             or not {"cls", "embeddings", "significance"} <= lengths.keys()
-            or self._offsets.dtype != np.int64
+            or any(
+                array.dtype.kind != ("i" if name == "offsets" else "f")
+                or array.ndim != (2 if name in ("cls", "embeddings") else 1)
+                for name, array in self._arrays.items()
+            )
             or self._offsets[0] != 0
             or (counts < 0).any()
         ):

@@ -3,24 +3,28 @@
 import contextlib
 import json
 import os
+import pathlib
 
 import numpy as np
 from keras import ops
 
 # No published encoder of speech or text comes near; building each layer takes a while.
 _MOST_LAYERS = 1_000
-_BYTES_OF_WEIGHT = 4
+# The least that a weight takes, in 16 bit.
+_BYTES_OF_WEIGHT = 2
 _GIGABYTE = 1e9
 
 
 @contextlib.contextmanager
-def reading(path):
+def reading(path, arguments=None):
     """Turn whatever reading a model's files raises into a `ValueError` that names them.
 
-    Errors of a missing package or file stay what they are, if they name it.
+    A missing package or file and a lack of memory stay what they are, and so do all errors if the
+    path is no local one.
 
     Args:
         path: path of the file or folder.
+        arguments: dict of what the caller gave beside, which may be what is wrong.
 
     Example:
 
@@ -31,15 +35,17 @@ def reading(path):
     """
     try:
         yield
-    except ImportError:
+    except (ImportError, MemoryError, FileNotFoundError):
         raise
     except Exception as error:
-        if str(path) in str(error) and isinstance(error, ValueError | OSError):
+        is_named = str(path) in str(error) and isinstance(error, ValueError | OSError)
+        # The present folder's name is a dot, which stands in most messages.
+        if not os.path.exists(path) or (is_named and pathlib.Path(path).parts):
             raise
         reason = str(error).strip().split("\n")[0] or "no reason given"
+        given = f" with the arguments {arguments}" if arguments else ""
         raise ValueError(
-            f"{path} cannot be read as a model, it is broken or of another kind: {reason} "
-            f"({type(error).__name__})."
+            f"{path} cannot be read as a model{given}: {reason} ({type(error).__name__})."
         ) from error
 
 
@@ -80,7 +86,7 @@ def check_sizes(num_layers, parameters):
     if there is not None and needed > there:
         raise ValueError(
             f"A model of these sizes has {parameters:,} weights, {needed / _GIGABYTE:,.0f} GB in "
-            f"float32; this machine has {there / _GIGABYTE:,.0f} GB of memory."
+            f"16 bit; this machine has {there / _GIGABYTE:,.0f} GB of memory."
         )
 
 

@@ -94,9 +94,11 @@ def superb_optimizer(learning_rate=1e-4, accumulation=1):
         accumulation: int, steps whose mean gradient makes one update.
 
     Returns:
-        `keras.optimizers.Adam`, of the kind `pad_keras.optimizers.ClippedAdam`.
+        `keras.optimizers.Adam`, where there is XLA of the kind `pad_keras.optimizers.ClippedAdam`.
     """
-    return ClippedAdam(
+    # On torch Keras updates all weights at once, of its own Adam alone.
+    kind = keras.optimizers.Adam if keras.backend.backend() == "torch" else ClippedAdam
+    return kind(
         learning_rate,
         epsilon=1e-8,
         global_clipnorm=1.0,

@@ -308,7 +308,7 @@ class TextTeacher(keras.Model):
         """
         folder = preset_folder(preset)
         dtype = kwargs.pop("dtype", None)
-        with reading(folder):
+        with reading(folder, kwargs if dtype is None else {"dtype": dtype, **kwargs}):
             backbone = keras_hub.models.BertBackbone.from_preset(
                 folder, load_weights=load_weights, **({} if dtype is None else {"dtype": dtype})
             )

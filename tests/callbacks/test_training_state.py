@@ -113,6 +113,25 @@ def test_a_broken_checkpoint_falls_back_to_the_one_before(tmp_path):
         fresh.restore(new_distiller(student_dim=24))
 
 
+@pytest.mark.parametrize(
+    "arrays",
+    [
+        {"meta": np.array("[]")},
+        {"meta": np.array('{"epoch": 1}')},
+        {
+            "meta": np.array('{"epoch": 1, "fingerprint": {}, "history": [], "callbacks": []}'),
+            "model_0000": np.array(["text"]),
+        },
+    ],
+)
+def test_what_was_never_saved_falls_back_too(tmp_path, arrays):
+    _, _, state = run(tmp_path, epochs=2)
+    np.savez(state.path, **arrays)
+    fresh = TrainingState(state.folder, callbacks=[BestStudent(tmp_path / "x", "loss")])
+    with pytest.warns(UserWarning, match="state.npz is broken"):
+        assert fresh.restore(new_distiller(student_dim=24)) == 1
+
+
 def test_a_kill_while_saving_leaves_a_checkpoint(tmp_path):
     _, _, state = run(tmp_path, epochs=2)
     (state.folder / "state.partial.npz").write_bytes(b"half")

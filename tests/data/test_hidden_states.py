@@ -1,4 +1,6 @@
 import dataclasses
+import errno
+import json
 import logging
 import os
 import pathlib
@@ -211,6 +213,34 @@ def test_states_of_another_encoder_or_layout_are_made_anew(folder, utterances, w
     assert len(files(folder)) == 2
     cache.check(utterances[:2])
     assert cache.path(utterances[0]).read_bytes() != before
+
+
+@pytest.mark.parametrize("damage", ["{", "layout"])
+def test_a_damaged_description_is_made_anew(student, folder, utterances, caplog, damage):
+    path = folder / "meta.json"
+    if damage == "layout":
+        meta = json.loads(path.read_text())
+        meta["layout"]["dim"] += 1
+        damage = json.dumps(meta)
+    path.write_text(damage)
+    with caplog.at_level(logging.WARNING):
+        cache = build(student, utterances, folder, dtype="float32")
+    assert "made anew" in caplog.text
+    cache.check(utterances)
+
+
+def test_what_the_machine_cannot_do_just_now_removes_nothing(
+    student, folder, utterances, monkeypatch
+):
+    def too_many_open_files(*args, **kwargs):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    before = files(folder)
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "read_text", too_many_open_files)
+        with pytest.raises(OSError, match="Too many open files"):
+            build(student, utterances, folder, dtype="float32")
+    assert files(folder) == before
 
 
 def test_a_removal_that_was_killed_is_finished(student, folder, utterances, encoded):

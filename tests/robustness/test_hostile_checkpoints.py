@@ -80,6 +80,19 @@ def test_weights_that_are_no_numbers_are_refused(transformers_folder, keras_fold
         Wav2Vec2Backbone.from_preset(str(keras_folder / "keras"))
 
 
+def test_what_the_caller_gave_is_told_from_what_the_file_holds(transformers_folder):
+    with pytest.raises(ValueError, match=r"with the arguments \{'layer_drop': 1.5\}: `layer_drop`"):
+        Wav2Vec2Backbone.from_preset(str(transformers_folder), layer_drop=1.5)
+
+
+def test_a_shard_that_is_not_there_is_missed_by_name(transformers_folder):
+    (transformers_folder / "model.safetensors").unlink()
+    index = {"weight_map": {"encoder.layer_norm.bias": "model-1.safetensors"}}
+    (transformers_folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(FileNotFoundError, match=r"model-1\.safetensors"):
+        Wav2Vec2Backbone.from_preset(str(transformers_folder))
+
+
 CALLS = {
     "class": lambda target: {
         "module": "subprocess",

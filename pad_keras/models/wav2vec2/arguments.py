@@ -1,6 +1,7 @@
 """Checks of the backbone's arguments."""
 
 import math
+import numbers
 
 from pad_keras.models.reading import check_sizes
 
@@ -9,6 +10,12 @@ MODEL_TYPES = ("wav2vec2", "hubert")
 
 def check_convolutions(filters, kernels, strides, norm):
     """Refuse a front end whose parts do not fit together."""
+    for name, sizes in (("filters", filters), ("kernels", kernels), ("strides", strides)):
+        if not isinstance(sizes, tuple | list) or not all(map(_is_count, sizes)):
+            raise ValueError(
+                f"`conv_{name}` must have a positive and whole size for each convolution, not "
+                f"{sizes!r}."
+            )
     if not len(filters) == len(kernels) == len(strides) or not filters:
         raise ValueError(
             "`conv_filters`, `conv_kernels` and `conv_strides` must have one entry for each "
@@ -53,11 +60,14 @@ def check_model_type(model_type):
 
 
 def check_counts(**counts):
-    """Refuse sizes that are no positive integers; of a tuple, each."""
+    """Refuse sizes that are no positive integers."""
     for name, value in counts.items():
-        values = value if isinstance(value, tuple | list) else (value,)
-        if not all(isinstance(v, int) and not isinstance(v, bool) and v > 0 for v in values):
+        if not _is_count(value):
             raise ValueError(f"`{name}` must be positive and whole, not {value!r}.")
+
+
+def _is_count(value):
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
 
 
 def check_memory(

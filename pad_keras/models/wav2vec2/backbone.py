@@ -130,9 +130,6 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
         **kwargs,
     ):
         arguments.check_counts(
-            conv_filters=conv_filters,
-            conv_kernels=conv_kernels,
-            conv_strides=conv_strides,
             hidden_dim=hidden_dim,
             num_layers=num_layers,
             num_heads=num_heads,
@@ -356,11 +353,13 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
             return cls(**{**presets.ARCHITECTURES[preset], **kwargs})
         folder = transformers_checkpoint.find_checkpoint(preset, load_weights)
         if folder is None:
-            with reading(preset):
+            with reading(preset, kwargs):
                 backbone = super().from_preset(preset, load_weights=load_weights, **kwargs)
         else:
-            with reading(folder / transformers_config.CONFIG_FILE):
-                backbone = cls(**{**transformers_config.read_config(folder), **kwargs})
+            with reading(folder):
+                config = transformers_config.read_config(folder)
+            with reading(folder / transformers_config.CONFIG_FILE, kwargs):
+                backbone = cls(**{**config, **kwargs})
             if load_weights:
                 transformers_checkpoint.load_weights(backbone, folder)
         if load_weights:

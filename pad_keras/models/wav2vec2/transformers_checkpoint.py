@@ -204,7 +204,8 @@ def load_weights(backbone, folder):
     for name, (variable, layout) in table.items():
         if name not in arrays:
             continue
-        array = LAYOUTS[layout][0](arrays[name])
+        with reading(path):
+            array = LAYOUTS[layout][0](arrays[name])
         if array.shape != tuple(variable.shape):
             expected = LAYOUTS[layout][1](np.empty(variable.shape)).shape
             raise ValueError(
@@ -252,7 +253,8 @@ def _read_arrays(path):
         # A shard lies beside its index and has the index's format; nothing else is opened.
         if not re.fullmatch(r"[\w\-]+\.(safetensors|bin)", shard):
             raise ValueError(f"{path}: {shard!r} is not the name of a shard beside its index.")
-        arrays.update(_read_arrays(path.parent / shard))
+        with reading(path.parent / shard):
+            arrays.update(_read_arrays(path.parent / shard))
     return arrays
 
 
