@@ -201,17 +201,16 @@ def load_weights(backbone, folder):
             f"{', '.join(unexpected)}.",
             stacklevel=3,
         )
-    for name, (variable, layout) in table.items():
-        if name not in arrays:
-            continue
-        with reading(path):
+    with reading(path):
+        for name, (variable, layout) in table.items():
+            if name not in arrays:
+                continue
             array = LAYOUTS[layout][0](arrays[name])
-        if array.shape != tuple(variable.shape):
-            expected = LAYOUTS[layout][1](np.empty(variable.shape)).shape
-            raise ValueError(
-                f"{path}: {name} has shape {arrays[name].shape}; the backbone needs {expected}."
-            )
-        with reading(path):
+            if array.shape != tuple(variable.shape):
+                expected = LAYOUTS[layout][1](np.empty(variable.shape)).shape
+                raise ValueError(
+                    f"{path}: {name} has shape {arrays[name].shape}; the backbone needs {expected}."
+                )
             variable.assign(array.astype("float32"))
 
 
