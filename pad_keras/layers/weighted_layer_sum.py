@@ -44,7 +44,13 @@ class WeightedLayerSum(keras.layers.Layer):
     def call(self, hidden_states):
         """Weigh and sum; see the class for the arguments."""
         weights = ops.cast(self.layer_weights(), hidden_states.dtype)
-        return ops.einsum("l,blnd->bnd", weights, hidden_states)
+        if keras.backend.backend() != "tensorflow":
+            return ops.einsum("l,blnd->bnd", weights, hidden_states)
+        # TensorFlow's einsum transposes the states first, and their gradients once more: this
+        # takes a tenth of the time (experiments/benchmarks/heads.py).
+        batch, layers, frames, dim = ops.shape(hidden_states)
+        flat = ops.reshape(hidden_states, (batch, layers, frames * dim))
+        return ops.reshape(ops.matmul(weights[None, None, :], flat), (batch, frames, dim))
 
     def layer_weights(self):
         """The weights that the layers have now: `[layers]`, summing to 1."""
