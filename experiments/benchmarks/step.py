@@ -139,6 +139,7 @@ def _loss(distiller, batch, jit_compile):
 def _updates(distiller):
     """One update of all weights, by gradients of their own size."""
     optimizer, weights = distiller.optimizer, distiller.trainable_variables
+    optimizer.build(weights)
     gradients = [keras.ops.full(w.shape, 1e-3, w.dtype) for w in weights]
     backend = keras.backend.backend()
     if backend == "jax":
