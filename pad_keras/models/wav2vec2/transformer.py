@@ -15,6 +15,28 @@ def dense(units, name, dtype):
     return keras.layers.Dense(units, kernel_initializer=initializer, dtype=dtype, name=name)
 
 
+def computed_after(x, first):
+    """A tensor that TensorFlow computes after another one; elsewhere the tensor itself.
+
+    On one thread TensorFlow puts off what no later operation waits for. It would reduce the
+    attention maps of all layers at the end, and keep all of them until then: of wav2vec2-base and
+    30 s 1.7 GB in place of 0.5 (experiments/benchmarks/significance.py). XLA plans its memory.
+
+    Args:
+        x: tensor.
+        first: tensor.
+
+    Returns:
+        `x`.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return x
+    import tensorflow as tf
+
+    with tf.control_dependencies([first]):
+        return tf.identity(x)
+
+
 @keras.saving.register_keras_serializable(package="pad_keras")
 class SelfAttention(keras.layers.Layer):
     """Multi-head self-attention that also returns the attention each frame receives.
@@ -83,7 +105,8 @@ class SelfAttention(keras.layers.Layer):
         output = self.output_projection(ops.reshape(context, (batch, frames, self.hidden_dim)))
         if not self.return_received:
             return output
-        return output, received_attention(scores, frame_mask)
+        received = received_attention(scores, frame_mask)
+        return computed_after(output, received), received
 
     def _split_heads(self, x):
         """`[batch, frames, hidden]` to `[batch, heads, frames, head width]`."""

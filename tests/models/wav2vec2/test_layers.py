@@ -7,7 +7,8 @@ from keras import ops
 
 from pad_keras.models.wav2vec2.convolutions import ConvBlock, frame_counts, receptive_field
 from pad_keras.models.wav2vec2.layers import PositionalConvEmbedding, SpecAugment
-from pad_keras.models.wav2vec2.transformer import TransformerLayer
+from pad_keras.models.wav2vec2.transformer import SelfAttention, TransformerLayer
+from tests.backend import BACKEND
 
 KERNELS, STRIDES = (10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2)
 
@@ -150,3 +151,21 @@ def test_padded_keys_receive_and_give_nothing():
     np.testing.assert_allclose(*map(ops.convert_to_numpy, (y[:, :4], y_again[:, :4])), atol=1e-6)
     np.testing.assert_allclose(*map(ops.convert_to_numpy, (received, received_again)), atol=1e-6)
     assert (ops.convert_to_numpy(received)[0, 4:] == 0).all()
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="XLA and torch keep no map for later")
+def test_the_next_layer_waits_until_a_map_is_reduced():
+    import tensorflow as tf
+
+    attention = SelfAttention(8, 2, return_received=True)
+    x, mask = tf.ones((1, 5, 8)), tf.ones((1, 5), tf.bool)
+    graph = tf.function(attention).get_concrete_function(x, mask)
+    output, received = (tensor.op.inputs[0].op for tensor in graph.outputs)
+    before, ahead = set(), [output]
+    while ahead:
+        op = ahead.pop()
+        before.add(op.name)
+        ahead += [
+            o for o in (*(i.op for i in op.inputs), *op.control_inputs) if o.name not in before
+        ]
+    assert received.name in before
