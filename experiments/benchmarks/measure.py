@@ -1,6 +1,9 @@
 """Times of several candidates in turn, their ratios, and peak memory."""
 
+import concurrent.futures
 import dataclasses
+import importlib.util
+import multiprocessing
 import os
 import pathlib
 import statistics
@@ -114,12 +117,15 @@ def limit_threads(threads):
     """
     if threads is None:
         return
-    import tensorflow as tf
-    import torch
+    if importlib.util.find_spec("tensorflow"):
+        import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(threads)
-    tf.config.threading.set_inter_op_parallelism_threads(threads)
-    torch.set_num_threads(threads)
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    if importlib.util.find_spec("torch"):
+        import torch
+
+        torch.set_num_threads(threads)
     # XLA on a CPU has no such setting: it counts the cores that the process may use.
     os.sched_setaffinity(0, set(list(os.sched_getaffinity(0))[:threads]))
 
@@ -128,7 +134,7 @@ def peak_memory(run):
     """Resident memory that a call takes beyond what the process held before it.
 
     Freed memory that the process still holds would hide a peak: give each measurement a process
-    of its own.
+    of its own (`in_own_process`).
 
     Args:
         run: function without arguments.
@@ -143,6 +149,21 @@ def peak_memory(run):
         return _resident("VmHWM") - before
     except OSError:
         return None
+
+
+def in_own_process(function, *arguments):
+    """Call a function in a new process.
+
+    Args:
+        function: of a module, not a lambda.
+        *arguments: what pickles.
+
+    Returns:
+        What it returns.
+    """
+    context = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(function, *arguments).result()
 
 
 def _resident(field):
