@@ -1,7 +1,5 @@
 """Compiled forward and backward passes of a Keras model, and how many operations they take."""
 
-import time
-
 import keras
 import numpy as np
 from keras import ops
@@ -11,7 +9,7 @@ from experiments.benchmarks.measure import finished
 
 # A backward pass multiplies twice where the forward pass multiplies once.
 TRAINING_FACTOR = 3
-_MATRIX, _REPEATS = 2_048, 5
+_MATRIX = 2_048
 
 
 def forward(model, inputs, jit_compile=None):
@@ -195,23 +193,18 @@ def encoder_operations(encoder, batch, samples):
     return 2 * batch * (products + encoder.num_layers * layer)
 
 
-def matrix_speed(dtype="float32"):
-    """Operations a second of a large product of matrices on the current backend.
+def matrix_product(dtype="float32"):
+    """A large product of matrices on the current backend, as a yardstick.
 
     Args:
         dtype: str, of the matrices.
 
     Returns:
-        float, the best of a few.
+        Function without arguments, and its floating point operations.
     """
     generator = np.random.default_rng(0)
     a, b = (
         ops.convert_to_tensor(generator.normal(size=(_MATRIX, _MATRIX)), dtype) for _ in range(2)
     )
-    best = float("inf")
-    for _ in range(_REPEATS):
-        start = time.perf_counter()
-        # One number, lest copying the product be measured.
-        float(ops.convert_to_numpy(ops.cast(ops.matmul(a, b)[0, 0], "float32")))
-        best = min(best, time.perf_counter() - start)
-    return 2 * _MATRIX**3 / best
+    # One number, lest copying the product be measured.
+    return lambda: finished(ops.cast(ops.matmul(a, b)[0, 0], "float32")), 2 * _MATRIX**3
