@@ -17,6 +17,7 @@ import keras
 import numpy as np
 import tyro
 
+from experiments.benchmarks.measure import RESULTS
 from experiments.results import print_table, versions, write_json
 from pad_keras.models import UtteranceClassifier, Wav2Vec2Backbone
 from pad_keras.optimizers import ClippedAdam
@@ -41,7 +42,7 @@ class Settings:
     """Its width."""
     samples: int = 4_800
     """Length of the two utterances of the batch."""
-    out: pathlib.Path = pathlib.Path("experiments/results/benchmarks")
+    out: pathlib.Path = RESULTS
     """Folder of the JSON."""
 
 

@@ -6,10 +6,13 @@ from keras import ops
 
 from experiments.backends import resolve_jit
 from experiments.benchmarks.measure import finished
+from pad_keras.models.wav2vec2.convolutions import frame_counts
 
 # A backward pass multiplies twice where the forward pass multiplies once.
 TRAINING_FACTOR = 3
 _MATRIX = 2_048
+# Floating point operations of `matrix_product`.
+MATRIX_OPERATIONS = 2 * _MATRIX**3
 
 
 def forward(model, inputs, jit_compile=None):
@@ -182,7 +185,7 @@ def encoder_operations(encoder, batch, samples):
     products, frames, channels = 0, samples, 1
     layers = zip(encoder.conv_filters, encoder.conv_kernels, encoder.conv_strides, strict=True)
     for filters, kernel, stride in layers:
-        frames = (frames - kernel) // stride + 1
+        frames = frame_counts(frames, (kernel,), (stride,))
         products += frames * kernel * channels * filters
         channels = filters
     dim, inner = encoder.hidden_dim, encoder.intermediate_dim
@@ -200,11 +203,11 @@ def matrix_product(dtype="float32"):
         dtype: str, of the matrices.
 
     Returns:
-        Function without arguments, and its floating point operations.
+        Function without arguments that makes the product.
     """
     generator = np.random.default_rng(0)
     a, b = (
         ops.convert_to_tensor(generator.normal(size=(_MATRIX, _MATRIX)), dtype) for _ in range(2)
     )
     # One number, lest copying the product be measured.
-    return lambda: finished(ops.cast(ops.matmul(a, b)[0, 0], "float32")), 2 * _MATRIX**3
+    return lambda: finished(ops.cast(ops.matmul(a, b)[0, 0], "float32"))

@@ -24,8 +24,8 @@ import tyro
 
 from experiments.benchmarks import computations, measure
 from pad_keras.models import Wav2Vec2Backbone
+from pad_keras.models.wav2vec2.transformers_config import SAMPLE_RATE
 
-_RATE = 16_000
 # Of the largest number there is; in 16 bit the two round at different places.
 _TOLERANCES = {"float32": 2e-3, "mixed_bfloat16": 1e-1}
 _NO_CHANCE = {"hidden_dropout": 0.0, "attention_dropout": 0.0}
@@ -209,10 +209,10 @@ def main(settings):
     for name in settings.passes:
         for batch in settings.batches:
             for seconds in settings.seconds:
-                samples = int(seconds * _RATE)
+                samples = int(seconds * SAMPLE_RATE)
                 timed = compare(settings, name, ours, theirs, batch, samples)
                 ratio = measure.ratio(timed["transformers"], timed["pad_keras"])
-                share = operations_share(settings, name, ours, batch, samples, timed)
+                share = operations_share(name, ours, batch, samples, timed)
                 rows.append([f"{name}, {batch} x {seconds:g} s", ratio, share])
                 details.append({"pass": name, "batch": batch, "seconds": seconds, "times": timed})
                 print(f"{rows[-1][0]}: {ratio}")
@@ -254,16 +254,16 @@ def compare(settings, name, ours, theirs, batch, samples):
         ours_run = computations.forward_backward(ours, inputs, jit_compile=settings.jit_compile)
         theirs_run = theirs_training(theirs, waveform, settings.precision)
     check_equal(ours_run(), theirs_run(), settings.precision)
-    product, _ = computations.matrix_product(_compute_dtype(settings))
+    dtype = keras.dtype_policies.get(settings.precision).compute_dtype
+    product = computations.matrix_product(dtype)
     runs = {"pad_keras": ours_run, "transformers": theirs_run, "matrix product": product}
     return measure.in_turn(runs, settings.rounds)
 
 
-def operations_share(settings, name, ours, batch, samples, timed):
+def operations_share(name, ours, batch, samples, timed):
     """Operations a second of ours, of those of one large product of matrices.
 
     Args:
-        settings: `Settings`.
         name: `"forward"` or `"training"`.
         ours: `Wav2Vec2Backbone`.
         batch: int.
@@ -276,16 +276,11 @@ def operations_share(settings, name, ours, batch, samples, timed):
     operations = computations.encoder_operations(ours, batch, samples)
     if name == "training":
         operations *= computations.TRAINING_FACTOR
-    _, of_product = computations.matrix_product(_compute_dtype(settings))
     # Seconds an operation of the product, to those of ours.
     return measure.ratio(
-        [seconds / of_product for seconds in timed["matrix product"]],
+        [seconds / computations.MATRIX_OPERATIONS for seconds in timed["matrix product"]],
         [seconds / operations for seconds in timed["pad_keras"]],
     )
-
-
-def _compute_dtype(settings):
-    return keras.dtype_policies.get(settings.precision).compute_dtype
 
 
 if __name__ == "__main__":

@@ -27,8 +27,8 @@ from experiments.benchmarks import measure
 from experiments.benchmarks.computations import compiled
 from experiments.benchmarks.measure import in_own_process
 from pad_keras.models import Wav2Vec2Backbone
+from pad_keras.models.wav2vec2.transformers_config import SAMPLE_RATE
 
-_RATE = 16_000
 # Absolute, for outputs of unit variance: both compute the same, in another order at most.
 TOLERANCE = 1e-3
 MODELS = ("with", "without")
@@ -116,7 +116,9 @@ def forward(model, seconds):
     Returns:
         Function without arguments that gives the model's outputs as arrays.
     """
-    waveform = np.random.default_rng(0).normal(size=(1, int(seconds * _RATE))).astype("float32")
+    waveform = (
+        np.random.default_rng(0).normal(size=(1, int(seconds * SAMPLE_RATE))).astype("float32")
+    )
     batch = {"waveform": waveform, "padding_mask": np.ones(waveform.shape, "bool")}
     trainable = [v.value for v in model.trainable_variables]
     fixed = [v.value for v in model.non_trainable_variables]
