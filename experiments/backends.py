@@ -1,5 +1,7 @@
 """What the backends differ in."""
 
+import contextlib
+
 import keras
 
 _MOST_STEPS_AT_ONCE = 50
@@ -39,3 +41,47 @@ def steps_at_once(steps):
     if keras.backend.backend() != "tensorflow":
         return 1
     return max(n for n in range(1, _MOST_STEPS_AT_ONCE + 1) if steps % n == 0)
+
+
+@contextlib.contextmanager
+def shared_among(devices):
+    """Data-parallel training: models that are made within this have their batches split.
+
+    Args:
+        devices: int, how many devices of this machine share each batch.
+
+    Raises:
+        ValueError: if the backend or the machine has not that many.
+    """
+    if devices == 1:
+        yield
+        return
+    if keras.backend.backend() != "jax":
+        raise ValueError(
+            f"`devices` is {devices}, and on {keras.backend.backend()} batches are not shared; set "
+            "KERAS_BACKEND=jax, or leave `devices` at 1."
+        )
+    there = keras.distribution.list_devices()
+    if devices > len(there):
+        raise ValueError(f"`devices` is {devices}, and JAX has {len(there)} here: {there}.")
+    with keras.distribution.DataParallel(devices=there[:devices]).scope():
+        yield
+
+
+def check_divisible(batch_size, devices):
+    """Check that devices can share batches.
+
+    Args:
+        batch_size: int.
+        devices: int.
+
+    Raises:
+        ValueError: if they cannot.
+    """
+    if devices < 1:
+        raise ValueError(f"`devices` must be at least 1, got {devices}.")
+    if batch_size % devices:
+        raise ValueError(
+            f"`batch_size` must be a multiple of `devices`, that each may have as many utterances; "
+            f"got {batch_size} for {devices} devices."
+        )

@@ -9,6 +9,9 @@ BACKEND = keras.backend.backend()
 # and JAX is slow without its compiler.
 QUICK = {"run_eagerly": BACKEND == "tensorflow", "jit_compile": BACKEND == "jax"}
 
+# Numbers of devices that share batches in tests of runs.
+DEVICES = (1, 2) if BACKEND == "jax" else (1,)
+
 
 def gradient(function, x):
     """Gradient of a scalar `function` at the array `x`."""

@@ -6,6 +6,10 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The tests compare numbers: TensorFlow's oneDNN kernels round differently from run to run.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+# For the tests of data-parallel training JAX takes the processor for three devices.
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=3".strip()
+)
 import keras
 import pytest
 

@@ -1,9 +1,11 @@
 """Typed configuration of a distillation run, and the named methods."""
 
 import dataclasses
+import math
 import pathlib
 from typing import Literal
 
+from experiments.backends import check_divisible
 from experiments.students import PRETRAINED
 from pad_keras import losses
 
@@ -186,12 +188,19 @@ class Training:
     """Dtype policy of the student."""
     jit_compile: bool | None = None
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
+    devices: int = 1
+    """Devices of this machine, GPUs where there are any, that share each batch; more than one on
+    JAX alone. The result is that of one device but for rounding."""
     cache_frames: bool = True
     """Compute the frames of a frozen front end once and keep them on disk (in OUT/frames, for all
     distillations of this student: 0.9 GB an hour for base and large in float32, half of that in
     mixed precision); a front end that is trained is not cached."""
     seed: int = 0
     """Of initial weights, dropout and the order of the batches."""
+
+    def __post_init__(self):
+        """Check what would otherwise fail only in the first step."""
+        check_divisible(self.batch_size, self.devices)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,7 +238,10 @@ class Configuration:
         data = dataclasses.replace(
             self.data, hours=seconds / 3600, evaluation_hours=seconds / 2 / 3600, max_seconds=6.0
         )
-        training = dataclasses.replace(self.training, epochs=2, batch_size=4)
+        devices = self.training.devices
+        training = dataclasses.replace(
+            self.training, epochs=2, batch_size=math.ceil(4 / devices) * devices
+        )
         return dataclasses.replace(self, data=data, training=training, pictures=2)
 
 

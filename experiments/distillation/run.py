@@ -5,7 +5,7 @@ import math
 
 import keras
 
-from experiments.backends import resolve_jit
+from experiments.backends import resolve_jit, shared_among
 from experiments.caches import announced_cache
 from experiments.distillation.corpora import read_corpora
 from experiments.distillation.speeds import at_speeds
@@ -61,7 +61,8 @@ def distill(configuration):
         Dict, the contents of `results.json`.
 
     Raises:
-        ValueError: if the folder holds a run of another configuration, or splits share speakers.
+        ValueError: if the folder holds a run of another configuration, if splits share speakers, or
+            if there are fewer devices than asked for.
         experiments.locks.BusyError: if another process works in the folder.
         pad_keras.data.BadInputError: if a file is broken, naming it.
 
@@ -71,7 +72,7 @@ def distill(configuration):
     results = distill(Configuration(name="mine", tiny=True))
     ```
     """
-    with alone_in(configuration.folder):
+    with alone_in(configuration.folder), shared_among(configuration.training.devices):
         return _distill(configuration, configuration.folder)
 
 
@@ -360,6 +361,6 @@ def _fingerprint(configuration):
     kept = plain(configuration)
     for name in ("name", "out", "pictures", "tiny"):
         del kept[name]
-    for name in ("jit_compile", "cache_frames"):
+    for name in ("jit_compile", "cache_frames", "devices"):
         del kept["training"][name]
     return kept

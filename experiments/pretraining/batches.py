@@ -55,6 +55,8 @@ class SpeechBatches(keras.utils.PyDataset):
         augmentation: `Augmentation`; `None` for waveforms as they are.
         seed: int.
         first_epoch: int, the epoch that the stream starts at.
+        multiple_of: int, that every batch's number of recordings is; what a pass leaves over is
+            left out of it.
         **kwargs: of `keras.utils.PyDataset`.
 
     An item is `({"waveform", "padding_mask"}, clusters)`: `[batch, samples]` float32 and bool,
@@ -72,6 +74,7 @@ class SpeechBatches(keras.utils.PyDataset):
         augmentation=None,
         seed=0,
         first_epoch=0,
+        multiple_of=1,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -84,6 +87,7 @@ class SpeechBatches(keras.utils.PyDataset):
         self.augmentation = augmentation
         self.seed = seed
         self.epoch = first_epoch
+        self.multiple_of = multiple_of
         self._plan = functools.lru_cache(maxsize=2)(self._plan_pass)
 
     def __len__(self):
@@ -136,11 +140,22 @@ class SpeechBatches(keras.utils.PyDataset):
             bucket = BUCKET_SECONDS * np.ceil(min(seconds, self.max_seconds) / BUCKET_SECONDS)
             batch = open_batches.setdefault(bucket, [])
             batch.append((int(position), float(speed)))
-            if len(batch) >= max(1, int(self.batch_seconds / bucket)):
+            if len(batch) >= max(self._shareable(self.batch_seconds / bucket), self.multiple_of):
                 batches.append((float(bucket), open_batches.pop(bucket)))
         # The rest of each bucket, smaller batches, so that no recording is left out.
-        batches += [(float(bucket), batch) for bucket, batch in sorted(open_batches.items())]
+        for bucket, batch in sorted(open_batches.items()):
+            if rest := batch[: self._shareable(len(batch))]:
+                batches.append((float(bucket), rest))
+        if not batches:
+            raise ValueError(
+                f"{len(self.recordings)} recordings make no batch of a multiple of "
+                f"{self.multiple_of}; set `devices` to less."
+            )
         return [batches[i] for i in generator.permutation(len(batches))]
+
+    def _shareable(self, count):
+        """The greatest number of recordings, no more than a count, that devices can share."""
+        return int(count) // self.multiple_of * self.multiple_of
 
     def _example(self, position, speed, generator):
         """Waveform and clusters of a recording, changed in speed, cut and distorted."""

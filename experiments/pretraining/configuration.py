@@ -73,6 +73,9 @@ class Pretraining:
     """Dtype policy."""
     jit_compile: bool | None = None
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
+    devices: int = 1
+    """Devices of this machine, GPUs where there are any, that share each batch; more than one on
+    JAX alone. A batch then holds a multiple of that many recordings."""
     seed: int = 0
     """Of weights, clusters, order and augmentation."""
     out: pathlib.Path = pathlib.Path("runs")
@@ -92,6 +95,8 @@ class Pretraining:
         for name in ("steps", "clusters"):
             if any(value < 2 for value in getattr(self, name)):
                 raise ValueError(f"`{name}` must be at least 2, got {getattr(self, name)}.")
+        if self.devices < 1:
+            raise ValueError(f"`devices` must be at least 1, got {self.devices}.")
         if not 0 < self.mask_time_prob < 1:
             raise ValueError(f"`mask_time_prob` must be in (0, 1), got {self.mask_time_prob}.")
 

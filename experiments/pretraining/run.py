@@ -6,7 +6,7 @@ import math
 import keras
 import numpy as np
 
-from experiments.backends import resolve_jit
+from experiments.backends import resolve_jit, shared_among
 from experiments.locks import alone_in
 from experiments.optimization import encoder_optimizer
 from experiments.pretraining.batches import FrontEnd, SpeechBatches, for_fit
@@ -23,7 +23,7 @@ from pad_keras.folders import replaced_folder
 
 _TINY_RECORDINGS = 24
 # What may change when a run goes on.
-_FREE = ("out", "name", "jit_compile", "tiny")
+_FREE = ("out", "name", "jit_compile", "devices", "tiny")
 
 
 def pretrain(configuration):
@@ -40,7 +40,8 @@ def pretrain(configuration):
         Dict, the contents of `results.json`.
 
     Raises:
-        ValueError: if the folder holds a run of another configuration, or naming broken audio.
+        ValueError: if the folder holds a run of another configuration, if there are fewer devices
+            than asked for, or naming broken audio.
         FileNotFoundError: if a folder is missing or holds no audio.
         experiments.locks.BusyError: if another process works in the folder.
 
@@ -50,7 +51,7 @@ def pretrain(configuration):
     results = pretrain(Pretraining(audio=("recordings",), valid=("others",)))
     ```
     """
-    with alone_in(configuration.folder):
+    with alone_in(configuration.folder), shared_among(configuration.devices):
         return _pretrain(configuration, configuration.folder)
 
 
@@ -198,6 +199,7 @@ def fit_stage(configuration, folder, stage, corpora, clusters, backbone):
         clusters=clusters["audio"],
         augmentation=configuration.augmentation if configuration.augment else None,
         first_epoch=start,
+        multiple_of=configuration.devices,
         workers=2,
         **shared,
     )

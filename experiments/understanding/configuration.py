@@ -6,6 +6,7 @@ from typing import Literal
 
 import tyro
 
+from experiments.backends import check_divisible
 from experiments.students import PRETRAINED
 from pad_keras.models.bert_presets import MINILM
 
@@ -109,6 +110,9 @@ class Understanding:
     """Dtype policy of encoder and head."""
     jit_compile: bool | None = None
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
+    devices: int = 1
+    """Devices of this machine, GPUs where there are any, that share each batch; more than one on
+    JAX alone. The result is that of one device but for rounding."""
     on_error: Literal["raise", "skip"] = "raise"
     """What a broken file does: stop with its name, or be left out and listed at the end."""
     export: pathlib.Path | None = None
@@ -139,6 +143,7 @@ class Understanding:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        check_divisible(self.resolved_recipe.batch_size, self.devices)
         self._check_reference()
 
     def _check_reference(self):

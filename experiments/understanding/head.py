@@ -150,7 +150,7 @@ class HeadRun:
         return self.cache is not None and self.task.pooled
 
     def _fit(self, model, train, valid, start, epochs, best, state):
-        batch_size = min(self.recipe.batch_size, len(train))
+        batch_size = self._batch_size(train)
         steps = self._steps
         batches = data.pipeline(
             train,
@@ -186,6 +186,17 @@ class HeadRun:
                     state,
                 ],
             )
+
+    def _batch_size(self, train):
+        """The recipe's, or what a few utterances allow."""
+        devices = self.settings.devices
+        batch_size = min(self.recipe.batch_size, len(train) // devices * devices)
+        if not batch_size:
+            raise ValueError(
+                f"{len(train)} training utterances make no batch that {devices} devices can share; "
+                f"set `devices` to at most {len(train)}."
+            )
+        return batch_size
 
     def _batches(self, utterances):
         """A split in a fixed order, without targets."""

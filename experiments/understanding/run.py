@@ -8,6 +8,7 @@ import shutil
 import keras
 import numpy as np
 
+from experiments.backends import shared_among
 from experiments.caches import announced_cache
 from experiments.locks import alone_in
 from experiments.results import plain, versions, write_json
@@ -30,6 +31,7 @@ _FREE = (
     "name",
     "export",
     "jit_compile",
+    "devices",
     "cache",
     "pictures",
 )
@@ -59,8 +61,8 @@ def understand(settings, encoder=None):
 
     Raises:
         ValueError: if the folder holds an experiment of another configuration, encoder or corpus,
-            if test speakers are trained on, or if a text encoder meets an utterance without a
-            transcript.
+            if test speakers are trained on, if a text encoder meets an utterance without a
+            transcript, or if there are fewer devices than asked for.
         DivergedError: if at each learning rate a head diverged.
         FileExistsError: if something other than a SavedModel is at `settings.export`.
         pad_keras.data.BadInputError: if a file is broken, naming it.
@@ -73,7 +75,11 @@ def understand(settings, encoder=None):
     results["test"]["all"]["exact_match"]["mean"]
     ```
     """
-    with alone_in(settings.folder), _policy(settings.precision):
+    with (
+        alone_in(settings.folder),
+        _policy(settings.precision),
+        shared_among(settings.devices),
+    ):
         _check_export(settings)
         folds = read_splits(settings)
         tasks = {fold: task_of(settings, splits) for fold, splits in folds.items()}

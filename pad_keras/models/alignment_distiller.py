@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from pad_keras.models.uneven_batches import UnevenBatches
+
 
 @keras.saving.register_keras_serializable(package="pad_keras")
-class AlignmentDistiller(keras.distillation.Distiller):
+class AlignmentDistiller(UnevenBatches, keras.distillation.Distiller):
     """Trains a speech encoder so that its units align with a frozen text encoder's.
 
     The student's structure never changes: where its width differs from the teacher's, a linear

@@ -24,7 +24,7 @@ from experiments.understanding.corpora import read_splits
 from pad_keras import callbacks
 from pad_keras.data import BadInputError, TextTokenizer, total_hours
 from pad_keras.models import Wav2Vec2Backbone
-from tests.backend import BACKEND
+from tests.backend import BACKEND, DEVICES
 from tests.data.corpus import write_corpus
 from tests.experiments.small_run import write_inputs
 from tests.small import utterances
@@ -128,8 +128,9 @@ def test_the_best_epoch_is_the_one_that_is_tested(whole):
     assert whole["best_epoch"] == int(np.argmin(losses))
 
 
-def test_a_run_that_was_killed_goes_on(base, whole, monkeypatch):
-    configuration = dataclasses.replace(base, name="killed")
+@pytest.mark.parametrize("devices", DEVICES)
+def test_a_run_that_was_killed_goes_on(devices, base, whole, monkeypatch):
+    configuration = dataclasses.replace(base, name=f"killed-{devices}")
     real = callbacks.TrainingSummary.on_train_batch_end
 
     def kill_in_the_second_epoch(self, batch, logs=None):
@@ -142,7 +143,8 @@ def test_a_run_that_was_killed_goes_on(base, whole, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             distill(configuration)
     assert not (configuration.folder / "results.json").exists()
-    resumed = distill(configuration)
+    shared = dataclasses.replace(base.training, devices=devices)
+    resumed = distill(dataclasses.replace(configuration, training=shared))
     assert resumed["best_epoch"] == whole["best_epoch"]
     for found, expected in zip(resumed["history"], whole["history"], strict=True):
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)

@@ -16,7 +16,7 @@ from experiments.pretraining.report import print_report
 from experiments.pretraining.run import pretrain
 from pad_keras import callbacks
 from pad_keras.models import Wav2Vec2Backbone
-from tests.backend import BACKEND
+from tests.backend import BACKEND, DEVICES
 from tests.small import speech_student
 
 FRONT_END = FrontEnd((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2))
@@ -79,11 +79,13 @@ def test_a_stopped_run_goes_on_to_the_same_end(base, whole, monkeypatch):
         save(self, model, epoch)
         raise KeyboardInterrupt
 
-    for _ in range(3):
+    for turn in range(3):
+        # JAX goes on with other devices each time.
+        devices = DEVICES[turn % len(DEVICES)]
         with monkeypatch.context() as patch:
             patch.setattr(callbacks.TrainingState, "save", save_and_stop)
             with pytest.raises(KeyboardInterrupt):
-                pretrain(configuration)
+                pretrain(dataclasses.replace(configuration, devices=devices))
     results = pretrain(configuration)
     for stage, expected in zip(results["history"], whole["history"], strict=True):
         for logs, wanted in zip(stage, expected, strict=True):
@@ -211,6 +213,18 @@ def test_a_pass_holds_each_recording_once_and_the_stream_is_reproducible(tmp_pat
             np.testing.assert_array_equal(x, y)
     positions = [p for _, examples in batches._plan(0) for p, _ in examples]
     assert sorted(positions) == list(range(6))
+
+
+def test_devices_can_share_every_batch(tmp_path):
+    found = recordings(tmp_path)
+    batches = SpeechBatches(found, FRONT_END, steps=2, batch_seconds=6.0, multiple_of=2)
+    plan = batches._plan(0)
+    assert plan
+    assert all(len(examples) % 2 == 0 for _, examples in plan)
+    alone = SpeechBatches(found, FRONT_END, steps=2, batch_seconds=6.0)
+    assert any(len(examples) % 2 for _, examples in alone._plan(0))
+    with pytest.raises(ValueError, match="6 recordings make no batch of a multiple of 7"):
+        SpeechBatches(found, FRONT_END, steps=2, multiple_of=7).batch(0)
 
 
 def test_batches_line_up_with_their_clusters(tmp_path):

@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from pad_keras.models.uneven_batches import UnevenBatches
 
-class MaskedPretrainer(keras.Model):
+
+class MaskedPretrainer(UnevenBatches, keras.Model):
     """Base of models that pretrain a speech encoder by masking frames.
 
     Frames are masked in evaluation too: the loss is of masked frames.

@@ -1,0 +1,45 @@
+import keras
+import pytest
+
+from experiments.backends import shared_among
+from experiments.distillation.configuration import Configuration, Training
+from experiments.pretraining.configuration import Pretraining
+from experiments.understanding.configuration import Understanding
+from tests.backend import BACKEND
+
+
+def test_one_device_shares_nothing():
+    with shared_among(1):
+        assert keras.distribution.distribution() is None
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="shared on JAX alone")
+def test_devices_share_batches_only_within():
+    with shared_among(2):
+        assert keras.distribution.distribution().num_model_replicas == 2
+    assert keras.distribution.distribution() is None
+    with pytest.raises(ValueError, match="`devices` is 64, and JAX has 3 here"), shared_among(64):
+        pass
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX shares them")
+def test_other_backends_say_what_would_do():
+    with pytest.raises(ValueError, match="set KERAS_BACKEND=jax"), shared_among(2):
+        pass
+
+
+def test_devices_that_cannot_share_a_batch_are_refused_before_a_run():
+    with pytest.raises(ValueError, match="got 8 for 3 devices"):
+        Training(devices=3)
+    with pytest.raises(ValueError, match="got 8 for 3 devices"):
+        Understanding("ic", batch_size=8, devices=3)
+    for configuration in (Training, Pretraining):
+        with pytest.raises(ValueError, match="`devices` must be at least 1, got 0"):
+            configuration(devices=0)
+
+
+def test_the_tiny_form_has_a_batch_that_devices_can_share():
+    for devices in (1, 2, 3, 8):
+        training = Training(devices=devices, batch_size=24)
+        tiny = Configuration(training=training, tiny=True).resolved()
+        assert tiny.training.batch_size % devices == 0
