@@ -27,7 +27,7 @@ from pad_keras.models import Wav2Vec2Backbone
 from pad_keras.models.wav2vec2.transformers_config import SAMPLE_RATE
 
 # Of the largest number there is; in 16 bit the two round at different places.
-_TOLERANCES = {"float32": 2e-3, "mixed_bfloat16": 1e-1}
+TOLERANCES = {"float32": 2e-3, "mixed_bfloat16": 1e-1}
 _NO_CHANCE = {"hidden_dropout": 0.0, "attention_dropout": 0.0}
 _TINY = {
     **_NO_CHANCE,
@@ -166,30 +166,6 @@ def _autocast(model, precision):
     return torch.autocast(model.device.type, dtype=torch.bfloat16, enabled=is_16_bit)
 
 
-def check_equal(ours, theirs, precision):
-    """Refuse to compare what does not compute the same.
-
-    Args:
-        ours: array, or sequence of arrays.
-        theirs: the same of the other.
-        precision: str, which sets the tolerance.
-
-    Raises:
-        ValueError: with the largest difference, relative to the largest number.
-    """
-    for one, other in zip(_arrays(ours), _arrays(theirs), strict=True):
-        difference = np.max(np.abs(one - other)) / max(np.max(np.abs(other)), 1e-30)
-        if not difference <= _TOLERANCES[precision]:
-            raise ValueError(
-                f"Ours and transformers differ by {difference:.2g} of the largest number; at most "
-                f"{_TOLERANCES[precision]:g} is allowed at precision {precision!r}."
-            )
-
-
-def _arrays(value):
-    return [np.asarray(v, "float32") for v in (value if isinstance(value, tuple) else (value,))]
-
-
 def main(settings):
     """Compare, measure, print and write.
 
@@ -253,7 +229,8 @@ def compare(settings, name, ours, theirs, batch, samples):
     else:
         ours_run = computations.forward_backward(ours, inputs, jit_compile=settings.jit_compile)
         theirs_run = theirs_training(theirs, waveform, settings.precision)
-    check_equal(ours_run(), theirs_run(), settings.precision)
+    tolerance = TOLERANCES[settings.precision]
+    measure.check_equal("Ours and transformers", ours_run(), theirs_run(), tolerance)
     dtype = keras.dtype_policies.get(settings.precision).compute_dtype
     product = computations.matrix_product(dtype)
     runs = {"pad_keras": ours_run, "transformers": theirs_run, "matrix product": product}

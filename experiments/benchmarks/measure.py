@@ -10,6 +10,7 @@ import statistics
 import time
 
 import keras
+import numpy as np
 
 from experiments.results import print_table, versions, write_json
 
@@ -94,6 +95,29 @@ def ratio(seconds, reference):
     return Ratio(statistics.median(ratios), low, high)
 
 
+def check_equal(what, one, other, tolerance):
+    """Refuse to compare what does not compute the same.
+
+    Args:
+        what: str, the two, for the message.
+        one: array, or tuple of arrays.
+        other: the same of the other.
+        tolerance: float, of the largest number of `other`.
+
+    Raises:
+        ValueError: with the largest difference.
+    """
+    pairs = zip(*(v if isinstance(v, tuple) else (v,) for v in (one, other)), strict=True)
+    for pair in pairs:
+        mine, theirs = (np.asarray(array, "float32") for array in pair)
+        difference = np.max(np.abs(mine - theirs)) / max(np.max(np.abs(theirs)), 1e-30)
+        if not difference <= tolerance:
+            raise ValueError(
+                f"{what} differ by {difference:.2g} of the largest number; at most {tolerance:g} "
+                "is allowed."
+            )
+
+
 def finished(outputs):
     """Wait until outputs are computed; JAX, and TensorFlow on a GPU, return before.
 
@@ -144,9 +168,9 @@ def peak_memory(run):
     """
     try:
         _CLEAR.write_text(_RESET_PEAK)
-        before = _resident("VmRSS")
+        before = resident("VmRSS")
         run()
-        return _resident("VmHWM") - before
+        return resident("VmHWM") - before
     except OSError:
         return None
 
@@ -166,8 +190,18 @@ def in_own_process(function, *arguments):
         return pool.submit(function, *arguments).result()
 
 
-def _resident(field):
-    """Bytes of a field of the process's status."""
+def resident(field):
+    """Resident memory of this process.
+
+    Args:
+        field: str, of its status: `"VmRSS"`, what it holds now, or `"VmHWM"`, the peak.
+
+    Returns:
+        int, bytes.
+
+    Raises:
+        OSError: where the system does not tell (it takes Linux).
+    """
     for line in _STATUS.read_text().splitlines():
         if line.startswith(f"{field}:"):
             return int(line.split()[1]) * _KIBIBYTE

@@ -138,25 +138,6 @@ def peak(settings, seconds, name):
     return measure.peak_memory(forward(model, seconds))
 
 
-def check_equal(with_prior, without):
-    """Refuse to compare what does not compute the same.
-
-    Args:
-        with_prior: dict of arrays, outputs of the encoder.
-        without: dict of arrays, outputs of the one without a prior.
-
-    Raises:
-        ValueError: with the output and the largest difference.
-    """
-    for name in ("sequence_output", "hidden_states"):
-        difference = np.max(np.abs(with_prior[name] - without[name]))
-        if not difference <= TOLERANCE:
-            raise ValueError(
-                f"`{name}` with and without the prior differs by {difference:.2g}; at most "
-                f"{TOLERANCE:g} is allowed."
-            )
-
-
 def main(settings):
     """Compare, measure, print and write.
 
@@ -177,7 +158,9 @@ def main(settings):
     for seconds in settings.seconds:
         runs = {name: forward(models[name], seconds) for name in MODELS}
         outputs = {name: run() for name, run in runs.items()}
-        check_equal(outputs["with"], outputs["without"])
+        for output in ("sequence_output", "hidden_states"):
+            pair = (outputs[name][output] for name in MODELS)
+            measure.check_equal(f"`{output}` with and without the prior", *pair, TOLERANCE)
         times = measure.in_turn(runs, settings.rounds)
         peaks = {name: in_own_process(peak, settings, seconds, name) for name in MODELS}
         frames = outputs["with"]["mask"].shape[1]

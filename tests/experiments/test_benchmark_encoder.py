@@ -1,7 +1,6 @@
 import json
 
 import numpy as np
-import pytest
 from keras import ops
 
 from experiments.benchmarks import computations, encoder
@@ -17,14 +16,6 @@ def test_encoder_is_compared_with_transformers(tmp_path, capsys):
     for detail in written["details"]:
         assert {len(seconds) for seconds in detail["times"].values()} == {2}
     assert "transformers / ours" in capsys.readouterr().out
-
-
-def test_encoder_that_computes_something_else_is_refused():
-    with pytest.raises(ValueError, match="differ by 0.5 of the largest number"):
-        encoder.check_equal(np.ones(3), np.full(3, 2.0), "float32")
-    with pytest.raises(ValueError, match="differ by nan"):
-        encoder.check_equal(np.full(3, np.nan), np.ones(3), "float32")
-    encoder.check_equal((np.ones(3), np.zeros(2)), (np.ones(3), np.zeros(2)), "float32")
 
 
 def test_operations_of_an_encoder_are_counted():

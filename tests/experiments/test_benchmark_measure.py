@@ -25,6 +25,17 @@ def test_ratio_is_the_median_over_rounds():
     assert measure.ratio([3.0], [2.0]) == measure.Ratio(1.5, 1.5, 1.5)
 
 
+def test_what_computes_something_else_is_refused():
+    one = np.ones(3)
+    with pytest.raises(ValueError, match="The two differ by 0.5 of the largest number; at most"):
+        measure.check_equal("The two", one, np.full(3, 2.0), 0.1)
+    with pytest.raises(ValueError, match="differ by nan"):
+        measure.check_equal("The two", np.full(3, np.nan), one, 0.1)
+    with pytest.raises(ValueError, match="differ by 1 of"):
+        measure.check_equal("The two", (one, 2 * one), (one, one), 0.1)
+    measure.check_equal("The two", (one, np.zeros(2)), (one, np.zeros(2)), 0.0)
+
+
 def test_peak_memory_is_what_a_call_takes_for_a_while():
     size = 200_000_000
     # Written to, or the system would not give it.

@@ -50,21 +50,12 @@ def test_memory_is_that_of_the_forward_pass_with_or_without_the_prior(monkeypatc
     assert ("significance" in model.output) == (name == "with")
 
 
-@pytest.mark.parametrize("wrong", [0.1, float("nan")])
-@pytest.mark.parametrize("name", ["sequence_output", "hidden_states"])
-def test_unequal_outputs_are_refused(name, wrong):
-    right = dict.fromkeys(("sequence_output", "hidden_states"), np.ones((1, 3, 2), "float32"))
-    significance.check_equal(right, right)
-    with pytest.raises(ValueError, match=f"`{name}` with and without the prior differs"):
-        significance.check_equal(right, right | {name: right[name] + wrong})
-
-
 def test_nothing_is_timed_or_written_of_unequal_outputs(tmp_path, monkeypatch):
     def forward(model, seconds):
         value = 1.0 if "significance" in model.output else 2.0
         return lambda: dict.fromkeys(("sequence_output", "hidden_states"), np.array(value))
 
     monkeypatch.setattr(significance, "forward", forward)
-    with pytest.raises(ValueError, match="with and without the prior differs by 1"):
+    with pytest.raises(ValueError, match="with and without the prior differ by 0.5"):
         significance.main(significance.Settings(tiny=True, out=tmp_path))
     assert not list(tmp_path.iterdir())

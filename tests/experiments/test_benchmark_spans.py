@@ -97,7 +97,7 @@ def test_unequal_pools_are_refused(tmp_path, monkeypatch, wrong):
     gather = spans.gather_spans
     monkeypatch.setattr(spans, "all_series", one_series("frames"))
     monkeypatch.setattr(spans, "gather_spans", lambda *a, **k: gather(*a, **k) + wrong)
-    with pytest.raises(ValueError, match=r"pools differ by .* at Case\(batch=2, frames=20"):
+    with pytest.raises(ValueError, match=r"pools of Case\(batch=2, frames=20.* differ by"):
         spans.main(spans.Settings(rounds=1, tiny=True, memory=False, out=tmp_path))
     assert not list(tmp_path.iterdir())
 
