@@ -14,7 +14,14 @@ from experiments.understanding.run import DivergedError, remove_frames, understa
 from pad_keras.callbacks.best_student import NoStudentError
 
 # What may differ between a run and the one that is asked for, since it changes no number.
-_FREE_OF_DISTILLATION = ("name", "out", "pictures", "training.cache_frames", "training.devices")
+_FREE_OF_DISTILLATION = (
+    "name",
+    "out",
+    "pictures",
+    "training.cache_frames",
+    "training.devices",
+    "training.gradient_checkpointing",
+)
 _FREE_OF_HEADS = ("name", "out", "export", "jit_compile", "cache", "pictures", "devices")
 
 

@@ -186,6 +186,8 @@ class Training:
     """Greatest global norm of a gradient."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Dtype policy of the student."""
+    gradient_checkpointing: bool = False
+    """Compute each transformer layer again in the backward pass: less memory for more time."""
     jit_compile: bool | None = None
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
     devices: int = 1

@@ -175,7 +175,10 @@ def build_distiller(configuration, teacher):
     preset = settings.pop("preset")
     changes = {name: value for name, value in settings.items() if value is not None}
     student = models.Wav2Vec2Backbone.from_preset(
-        preset, dtype=configuration.training.precision, **changes
+        preset,
+        dtype=configuration.training.precision,
+        gradient_checkpointing=configuration.training.gradient_checkpointing,
+        **changes,
     )
     return models.AlignmentDistiller(
         teacher=teacher,
@@ -361,6 +364,6 @@ def _fingerprint(configuration):
     kept = plain(configuration)
     for name in ("name", "out", "pictures", "tiny"):
         del kept[name]
-    for name in ("jit_compile", "cache_frames", "devices"):
+    for name in ("jit_compile", "cache_frames", "devices", "gradient_checkpointing"):
         del kept["training"][name]
     return kept

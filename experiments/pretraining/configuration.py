@@ -71,6 +71,8 @@ class Pretraining:
     """Updates between two measurements and checkpoints."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Dtype policy."""
+    gradient_checkpointing: bool = False
+    """Compute each transformer layer again in the backward pass: less memory for more time."""
     jit_compile: bool | None = None
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
     devices: int = 1

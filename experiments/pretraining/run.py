@@ -23,7 +23,7 @@ from pad_keras.folders import replaced_folder
 
 _TINY_RECORDINGS = 24
 # What may change when a run goes on.
-_FREE = ("out", "name", "jit_compile", "devices", "tiny")
+_FREE = ("out", "name", "jit_compile", "devices", "gradient_checkpointing", "tiny")
 
 
 def pretrain(configuration):
@@ -93,6 +93,7 @@ def build_backbone(configuration):
     return models.Wav2Vec2Backbone.from_preset(
         configuration.student,
         dtype=configuration.precision,
+        gradient_checkpointing=configuration.gradient_checkpointing,
         mask_time_prob=configuration.mask_time_prob,
         mask_time_length=configuration.mask_time_length,
         hidden_dropout=configuration.dropout,
@@ -257,7 +258,12 @@ def save_encoder(backbone, folder):
         backbone: `Wav2Vec2Backbone`.
         folder: path; what is there is replaced.
     """
-    config = {**backbone.get_config(), "mask_time_prob": 0.0, "dtype": "float32"}
+    config = {
+        **backbone.get_config(),
+        "mask_time_prob": 0.0,
+        "dtype": "float32",
+        "gradient_checkpointing": False,
+    }
     encoder = models.Wav2Vec2Backbone.from_config(config)
     encoder.set_weights(backbone.get_weights())
     with replaced_folder(folder) as partial:

@@ -34,6 +34,7 @@ _OF_TRAINING = (
     "mask_feature_prob",
     "mask_feature_length",
     "freeze_feature_encoder",
+    "gradient_checkpointing",
     "significance_layers",
     "stop_significance_gradient",
     "model_type",

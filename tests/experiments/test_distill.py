@@ -18,7 +18,7 @@ from experiments.distillation.configuration import (
 )
 from experiments.distillation.corpora import read_corpora
 from experiments.distillation.report import comparison, print_report
-from experiments.distillation.run import build_teacher, distill
+from experiments.distillation.run import build_distiller, build_teacher, distill
 from experiments.understanding.configuration import EMBEDDED_CORPORA, Understanding
 from experiments.understanding.corpora import read_splits
 from pad_keras import callbacks
@@ -154,6 +154,14 @@ def test_a_run_that_was_killed_goes_on(devices, base, whole, monkeypatch):
     ]
     for pair in zip(*(student.weights for student in students), strict=True):
         np.testing.assert_allclose(*map(ops.convert_to_numpy, pair), rtol=1e-3, atol=1e-5)
+
+
+def test_checkpointing_reaches_the_student(base):
+    training = dataclasses.replace(base.training, gradient_checkpointing=True)
+    asked = dataclasses.replace(base, training=training)
+    for configuration in (base, asked):
+        distiller = build_distiller(configuration, build_teacher(configuration, []))
+        assert distiller.student.gradient_checkpointing == (configuration is asked)
 
 
 def test_a_finished_run_is_not_trained_again(base, whole, monkeypatch):

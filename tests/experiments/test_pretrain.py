@@ -13,7 +13,7 @@ from experiments.pretraining.batches import FrontEnd, SpeechBatches, stretched
 from experiments.pretraining.configuration import Pretraining
 from experiments.pretraining.recordings import find_recordings, read_waveform
 from experiments.pretraining.report import print_report
-from experiments.pretraining.run import pretrain
+from experiments.pretraining.run import build_backbone, pretrain, save_encoder
 from pad_keras import callbacks
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND, DEVICES
@@ -90,6 +90,14 @@ def test_a_stopped_run_goes_on_to_the_same_end(base, whole, monkeypatch):
     for stage, expected in zip(results["history"], whole["history"], strict=True):
         for logs, wanted in zip(stage, expected, strict=True):
             assert logs == pytest.approx(wanted, rel=1e-4)
+
+
+def test_checkpointing_is_of_training_alone(base, tmp_path):
+    backbone = build_backbone(dataclasses.replace(base, gradient_checkpointing=True))
+    assert backbone.gradient_checkpointing
+    save_encoder(backbone, tmp_path / "encoder")
+    encoder = Wav2Vec2Backbone.from_preset(str(tmp_path / "encoder"))
+    assert not encoder.gradient_checkpointing
 
 
 def test_another_configuration_does_not_go_on_in_the_same_folder(base, whole):

@@ -56,6 +56,8 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
         normalize_waveform: bool, zero mean and unit variance for each utterance (over its real
             samples) before the front end. Idempotent.
         freeze_feature_encoder: bool, no training of, and no gradient through, the front end.
+        gradient_checkpointing: bool, whether training computes each transformer layer again in the
+            backward pass and keeps its input alone until then: less memory for more time.
         significance_layers: sequence of layer indices (negative ones count from the end) whose
             attention makes the prior; `None` for all.
         stop_significance_gradient: bool, whether the prior is a constant to the optimizer.
@@ -123,6 +125,7 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
         batch_independent=True,
         normalize_waveform=False,
         freeze_feature_encoder=False,
+        gradient_checkpointing=False,
         significance_layers=None,
         stop_significance_gradient=True,
         model_type="wav2vec2",
@@ -218,6 +221,7 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
                 activation_dropout=activation_dropout,
                 layer_drop=layer_drop,
                 return_received=index in chosen_layers,
+                gradient_checkpointing=gradient_checkpointing,
                 dtype=dtype,
                 name=f"transformer_layer_{index}",
             )
@@ -268,6 +272,7 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
         self.batch_independent = batch_independent
         self.normalize_waveform = normalize_waveform
         self.freeze_feature_encoder = freeze_feature_encoder
+        self.gradient_checkpointing = gradient_checkpointing
         self.significance_layers = None if significance_layers is None else chosen_layers
         self.model_type = model_type
 
@@ -412,6 +417,7 @@ CONFIG_NAMES = (
     "batch_independent",
     "normalize_waveform",
     "freeze_feature_encoder",
+    "gradient_checkpointing",
     "significance_layers",
     "stop_significance_gradient",
     "model_type",

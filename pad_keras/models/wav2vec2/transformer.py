@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from pad_keras.losses.functional import received_attention
+from pad_keras.models.wav2vec2.checkpointing import recomputed
 
 # Finite, so that a row without any valid key stays finite; added in float32.
 MASKED_LOGIT = -1e9
@@ -147,6 +148,8 @@ class TransformerLayer(keras.layers.Layer):
         activation_dropout: float, rate after the feed-forward activation.
         layer_drop: float, probability that in training the layer is the identity for a batch.
         return_received: bool, whether to return the received attention.
+        gradient_checkpointing: bool, whether training computes the layer again in the backward
+            pass and keeps its input alone until then.
         **kwargs: of `keras.layers.Layer`.
 
     Call arguments:
@@ -180,6 +183,7 @@ class TransformerLayer(keras.layers.Layer):
         activation_dropout=0.0,
         layer_drop=0.0,
         return_received=False,
+        gradient_checkpointing=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -193,6 +197,7 @@ class TransformerLayer(keras.layers.Layer):
         self.activation_dropout = activation_dropout
         self.layer_drop = layer_drop
         self.return_received = return_received
+        self.gradient_checkpointing = gradient_checkpointing
         dtype = self.dtype_policy
         self.attention = SelfAttention(
             hidden_dim, num_heads, attention_dropout, return_received, dtype=dtype, name="attention"
@@ -219,6 +224,15 @@ class TransformerLayer(keras.layers.Layer):
 
     def call(self, x, frame_mask, training=None):
         """Transform; see the class for the arguments."""
+        if not (training and self.gradient_checkpointing):
+            return self._transform(x, frame_mask, training)
+        # The mask is no argument: TensorFlow would ask for its gradient.
+        transform = recomputed(
+            lambda x: self._transform(x, frame_mask, training), self, self._draws()
+        )
+        return transform(x)
+
+    def _transform(self, x, frame_mask, training):
         attended = self.attention_norm(x) if self.norm_first else x
         attended = self.attention(attended, frame_mask, training=training)
         if self.return_received:
@@ -235,6 +249,18 @@ class TransformerLayer(keras.layers.Layer):
             is_kept = keras.random.uniform((), seed=self.seed_generator) >= self.layer_drop
             y = ops.where(is_kept, y, x)
         return (y, received) if self.return_received else y
+
+    def _draws(self):
+        """Generators of random numbers, and how often a training step draws from each."""
+        dropouts = (
+            (self.attention.probability_dropout, 1),
+            (self.hidden_dropout, 2),
+            (self.intermediate_dropout, 1),
+        )
+        draws = [(layer.seed_generator, times) for layer, times in dropouts if layer.rate > 0]
+        if self.layer_drop > 0:
+            draws.append((self.seed_generator, 1))
+        return draws
 
     def _feed_forward(self, x, training):
         """Two dense layers with exact GELU between them."""
@@ -263,4 +289,5 @@ class TransformerLayer(keras.layers.Layer):
             "activation_dropout": self.activation_dropout,
             "layer_drop": self.layer_drop,
             "return_received": self.return_received,
+            "gradient_checkpointing": self.gradient_checkpointing,
         }
