@@ -7,6 +7,7 @@ from experiments.benchmarks import measure, serving
 from tests.backend import BACKEND
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="TensorFlow serves whatever the backend is")
 def test_a_saved_model_is_compared_with_transformers(tmp_path, capsys):
     rows = serving.main(serving.Settings(tiny=True, calls=20, out=tmp_path))
     assert [row[0] for row in rows] == ["0.5 s", "cold start"]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pad_keras.losses import ContrastiveAlignment, SpanAlignment
-from pad_keras.models import AlignmentDistiller, MaskedPredictionModel, SlotFiller
+from pad_keras.models import AlignmentDistiller, MaskedPredictionModel
 from pad_keras.optimizers import MonitoredAdamW
 from tests.backend import BACKEND, numpy_of
 from tests.models.test_alignment_distiller import speech_batch
@@ -35,12 +35,6 @@ def pretraining():
     model = MaskedPredictionModel(speech_student(mask_time_prob=0.5, mask_time_length=3), 3)
     frames = numpy_of(model.backbone(speech())["mask"]).shape
     return model, (speech(), np.tile(np.arange(frames[1]) % 3, (COUNT, 1)))
-
-
-def slot_filling():
-    model = SlotFiller(speech_student(), ["a"], projection_dim=8, lstm_dim=6, fine_tune=True)
-    targets = {"ids": np.full((COUNT, 4), 5), "length": np.arange(COUNT) % 4 + 1}
-    return model, (speech(), targets)
 
 
 def stream(batch):
@@ -72,7 +66,7 @@ def trained(make, distribution):
     return history, predicted, numpy_of([v.value for v in model.trainable_variables])
 
 
-@pytest.mark.parametrize("make", [distillation, pretraining, slot_filling])
+@pytest.mark.parametrize("make", [distillation, pretraining])
 def test_several_devices_do_what_one_does(make):
     devices = keras.distribution.list_devices()[:DEVICES]
     assert len(devices) == DEVICES

@@ -30,10 +30,11 @@ def trained(gradient_checkpointing, settings=QUICK, **student):
     return losses, [numpy_of(weight.value) for weight in model.trainable_variables]
 
 
-@pytest.mark.parametrize(
-    "student", [RATES, {**RATES, "norm_first": True, "significance_layers": (0,)}]
-)
-def test_training_is_the_same(student):
+@pytest.mark.parametrize("norm_first", [True, False])
+def test_training_is_the_same(norm_first):
+    if BACKEND == "jax" and not norm_first:
+        pytest.skip("each takes JAX a minute to compile")
+    student = {**RATES, "norm_first": norm_first, "significance_layers": (0,)}
     (losses, weights), (expected_losses, expected) = (
         trained(checkpointing, **student) for checkpointing in (True, False)
     )
@@ -43,7 +44,7 @@ def test_training_is_the_same(student):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.skipif(BACKEND == "torch", reason="torch compiles by a C++ compiler")
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="JAX compiles above, torch needs a compiler")
 def test_compiled_training_in_mixed_precision_is_the_same():
     (losses, _), (expected, _) = (
         trained(checkpointing, {"jit_compile": True}, dtype="mixed_bfloat16", **RATES)
