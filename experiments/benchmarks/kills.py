@@ -85,11 +85,12 @@ def finish(run, folder, log):
         float, seconds.
 
     Raises:
-        RuntimeError: naming the log, if the run fails.
+        RuntimeError: with its last words, if the run fails.
     """
     began = time.perf_counter()
     if start(run, folder, log).wait():
-        raise RuntimeError(f"The run in {folder} failed; {log.name} says why.")
+        said = pathlib.Path(log.name).read_text(errors="replace")
+        raise RuntimeError(f"The run in {folder} failed:\n{said[-2000:]}")
     return time.perf_counter() - began
 
 

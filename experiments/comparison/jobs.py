@@ -22,7 +22,16 @@ _FREE_OF_DISTILLATION = (
     "training.devices",
     "training.gradient_checkpointing",
 )
-_FREE_OF_HEADS = ("name", "out", "export", "jit_compile", "cache", "pictures", "devices")
+_FREE_OF_HEADS = (
+    "name",
+    "out",
+    "export",
+    "jit_compile",
+    "cache",
+    "pictures",
+    "devices",
+    "gradient_checkpointing",
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -195,7 +195,7 @@ class Training:
     JAX alone. The result is that of one device but for rounding."""
     cache_frames: bool = True
     """Compute the frames of a frozen front end once and keep them on disk (in OUT/frames, for all
-    distillations of this student: 0.9 GB an hour for base and large in float32, half of that in
+    distillations of this student: 0.4 GB an hour for base and large in float32, half of that in
     mixed precision); a front end that is trained is not cached."""
     seed: int = 0
     """Of initial weights, dropout and the order of the batches."""

@@ -146,7 +146,7 @@ class SpeechBatches(keras.utils.PyDataset):
         for bucket, batch in sorted(open_batches.items()):
             if rest := batch[: self._shareable(len(batch))]:
                 batches.append((float(bucket), rest))
-        if not batches:
+        if not batches and not passes:
             raise ValueError(
                 f"{len(self.recordings)} recordings make no batch of a multiple of "
                 f"{self.multiple_of}; set `devices` to less."

@@ -77,7 +77,8 @@ class Pretraining:
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
     devices: int = 1
     """Devices of this machine, GPUs where there are any, that share each batch; more than one on
-    JAX alone. A batch then holds a multiple of that many recordings."""
+    JAX alone. A batch then holds a multiple of that many recordings, so a run that goes on with
+    another number goes on with other batches."""
     seed: int = 0
     """Of weights, clusters, order and augmentation."""
     out: pathlib.Path = pathlib.Path("runs")

@@ -108,6 +108,9 @@ class Understanding:
     """Compute the hidden states of a frozen encoder once and keep them on disk."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Dtype policy of encoder and head."""
+    gradient_checkpointing: bool = False
+    """Compute each transformer layer again in the backward pass of an encoder that is fine-tuned:
+    less memory for more time."""
     jit_compile: bool | None = None
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
     devices: int = 1

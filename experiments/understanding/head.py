@@ -6,7 +6,7 @@ import shutil
 
 import keras
 
-from experiments.backends import resolve_jit, steps_at_once
+from experiments.backends import check_divisible, resolve_jit, steps_at_once
 from experiments.corpora.layout import write_text_atomically
 from experiments.results import plain, write_json
 from experiments.understanding.best_head import BestHead
@@ -189,13 +189,9 @@ class HeadRun:
 
     def _batch_size(self, train):
         """The recipe's, or what a few utterances allow."""
-        devices = self.settings.devices
-        batch_size = min(self.recipe.batch_size, len(train) // devices * devices)
-        if not batch_size:
-            raise ValueError(
-                f"{len(train)} training utterances make no batch that {devices} devices can share; "
-                f"set `devices` to at most {len(train)}."
-            )
+        batch_size = min(self.recipe.batch_size, len(train))
+        # Refused rather than made smaller: the head is not to depend on the number of devices.
+        check_divisible(batch_size, self.settings.devices)
         return batch_size
 
     def _batches(self, utterances):

@@ -32,6 +32,7 @@ _FREE = (
     "export",
     "jit_compile",
     "devices",
+    "gradient_checkpointing",
     "cache",
     "pictures",
 )
@@ -54,7 +55,8 @@ def understand(settings, encoder=None):
 
     Args:
         settings: `experiments.understanding.configuration.Understanding`.
-        encoder: as `load_encoder` gives it, which is what is taken by default.
+        encoder: as `load_encoder` gives it, which is what is taken by default; not with `devices`,
+            which it would have to be made for.
 
     Returns:
         Dict, the contents of `results.json`.
@@ -62,7 +64,8 @@ def understand(settings, encoder=None):
     Raises:
         ValueError: if the folder holds an experiment of another configuration, encoder or corpus,
             if test speakers are trained on, if a text encoder meets an utterance without a
-            transcript, or if there are fewer devices than asked for.
+            transcript, if there are fewer devices than asked for, or if they cannot share
+            batches or an `encoder`.
         DivergedError: if at each learning rate a head diverged.
         FileExistsError: if something other than a SavedModel is at `settings.export`.
         pad_keras.data.BadInputError: if a file is broken, naming it.
@@ -75,6 +78,11 @@ def understand(settings, encoder=None):
     results["test"]["all"]["exact_match"]["mean"]
     ```
     """
+    if encoder is not None and settings.devices > 1:
+        raise ValueError(
+            f"`devices` is {settings.devices}, and `encoder` was made for one; save it as a preset "
+            "and name that in the settings."
+        )
     with (
         alone_in(settings.folder),
         _policy(settings.precision),
@@ -119,7 +127,11 @@ def load_encoder(settings):
         return TextEncoder(teacher)
     # A size without weights must be the same encoder for every head and in every process.
     keras.utils.set_random_seed(0)
-    return models.Wav2Vec2Backbone.from_preset(settings.encoder, dtype=settings.precision)
+    return models.Wav2Vec2Backbone.from_preset(
+        settings.encoder,
+        dtype=settings.precision,
+        gradient_checkpointing=settings.gradient_checkpointing,
+    )
 
 
 def _hidden_states(settings, encoder, encoder_hash, folds, tasks):

@@ -24,11 +24,16 @@ class UnevenBatches:
             return super().predict(*args, **kwargs)
 
 
-@contextlib.contextmanager
+class _WholeBatches(keras.distribution.DataParallel):
+    """Data-parallel but for the data: variables that are made meanwhile are copied as before."""
+
+    def get_data_layout(self, data_shape):
+        """No axis is split."""
+        return keras.distribution.TensorLayout([None] * len(data_shape), self.device_mesh)
+
+
 def _whole_batches():
-    sharding = keras.distribution.distribution()
-    keras.distribution.set_distribution(None)
-    try:
-        yield
-    finally:
-        keras.distribution.set_distribution(sharding)
+    sharing = keras.distribution.distribution()
+    if not isinstance(sharing, keras.distribution.DataParallel):
+        return contextlib.nullcontext()
+    return _WholeBatches(device_mesh=sharing.device_mesh, auto_shard_dataset=False).scope()

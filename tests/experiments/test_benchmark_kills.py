@@ -71,6 +71,5 @@ def test_outcomes_differ_by_results_weights_and_files():
 def test_a_run_that_fails_is_named(experiment, tmp_path, monkeypatch):
     monkeypatch.setitem(kills._COMMANDS, "distill", ("no_such_module",))
     log = tmp_path / "log.txt"
-    with open(log, "w") as file, pytest.raises(RuntimeError, match="log.txt says why"):
+    with open(log, "w") as file, pytest.raises(RuntimeError, match=r"failed:(.|\n)*no_such_module"):
         kills.finish("distill", tmp_path / "run", file)
-    assert "no_such_module" in log.read_text()

@@ -7,8 +7,9 @@ from keras import ops
 def recomputed(function, layer, generators):
     """A function of a layer that keeps its inputs alone, and is computed again for its gradient.
 
-    Both times it draws the same random numbers, and the layer's generators end where a plain call
-    would leave them.
+    Both times it draws the same random numbers, and on TensorFlow and JAX the layer's generators
+    end where a plain call would leave them. (On torch dropout draws from torch's own generator,
+    which `keras.remat` restores.)
 
     Args:
         function: of tensors, which uses the layer's variables and no others.
