@@ -204,6 +204,21 @@ def main(settings):
     return rows
 
 
+def speech(batch, samples):
+    """Noise, normalised as some sizes do here and the reference's processor does.
+
+    Args:
+        batch: int, utterances.
+        samples: int, of each.
+
+    Returns:
+        `[batch, samples]` float32 array.
+    """
+    waveform = np.random.default_rng(0).normal(size=(batch, samples)).astype("float32")
+    waveform -= waveform.mean(axis=1, keepdims=True)
+    return waveform / waveform.std(axis=1, keepdims=True)
+
+
 def compare(settings, name, ours, theirs, batch, samples):
     """Check that both compute the same, and time them in turn.
 
@@ -218,10 +233,7 @@ def compare(settings, name, ours, theirs, batch, samples):
     Returns:
         Dict from `"pad_keras"`, `"transformers"` and `"matrix product"` to list of seconds.
     """
-    waveform = np.random.default_rng(0).normal(size=(batch, samples)).astype("float32")
-    # Some sizes normalise here and in the reference's processor: it changes nothing any more.
-    waveform -= waveform.mean(axis=1, keepdims=True)
-    waveform /= waveform.std(axis=1, keepdims=True)
+    waveform = speech(batch, samples)
     inputs = {"waveform": waveform, "padding_mask": np.ones(waveform.shape, "bool")}
     if name == "forward":
         ours_run = computations.forward(ours, inputs, settings.jit_compile)

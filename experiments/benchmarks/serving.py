@@ -107,7 +107,7 @@ def served(folder):
 
 
 def speech(seconds):
-    """Noise, normalised as the reference's processor does it.
+    """One utterance of noise.
 
     Args:
         seconds: float.
@@ -115,8 +115,7 @@ def speech(seconds):
     Returns:
         `[1, samples]` float32 array.
     """
-    waveform = np.random.default_rng(0).normal(size=(1, int(seconds * SAMPLE_RATE)))
-    return ((waveform - waveform.mean()) / waveform.std()).astype("float32")
+    return encoder.speech(1, int(seconds * SAMPLE_RATE))
 
 
 def cold_start(name, folder, waveform_path):
