@@ -38,7 +38,6 @@ from experiments.comparison.grid import Grid
 from experiments.comparison.outcome import compare
 from experiments.comparison.report import markdown, print_tables
 from experiments.comparison.run import announce, prepare_student
-from experiments.corpora.layout import write_text_atomically
 from experiments.distillation.configuration import Data, Student, Teacher
 from experiments.distillation.corpora import read_corpora
 from experiments.paper.cost import COLUMNS, measure, rows, works
@@ -46,6 +45,7 @@ from experiments.paper.superb import beside_superb
 from experiments.results import plain, print_table, write_json
 from experiments.table1 import Table1, pairs_of
 from pad_keras.data import total_hours
+from pad_keras.files import write_atomically
 
 
 @dataclasses.dataclass(frozen=True)
@@ -186,7 +186,7 @@ def main(settings):
     summary = compare(comparison, "paper", pairs, {"paper": ("The paper's table", None)})
     table = beside_superb(summary)
     print_tables([table])
-    write_text_atomically(comparison.folder / "superb.md", markdown([table]))
+    write_atomically(comparison.folder / "superb.md", markdown([table]))
     return summary
 
 

@@ -11,7 +11,7 @@ import keras
 from rich.console import Console
 from rich.table import Table
 
-from experiments.corpora.layout import write_text_atomically
+from pad_keras.files import write_atomically
 
 _PROJECT = pathlib.Path(__file__).parents[1]
 _PACKAGES = ("keras", "keras-hub", "tensorflow", "jax", "torch", "numpy")
@@ -24,7 +24,7 @@ def write_json(path, value):
         path: path; its parents are created.
         value: anything JSON knows, and paths and dataclasses.
     """
-    write_text_atomically(pathlib.Path(path), json.dumps(plain(value), indent=2) + "\n")
+    write_atomically(pathlib.Path(path), json.dumps(plain(value), indent=2) + "\n")
 
 
 def plain(value):

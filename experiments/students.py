@@ -4,9 +4,8 @@ import pathlib
 
 import keras
 
-from experiments.corpora.layout import write_text_atomically
 from pad_keras import models
-from pad_keras.folders import replaced_folder
+from pad_keras.files import replaced_folder, write_atomically
 
 # Pretrained by experiments.pretrain; its README.md is the model card.
 PRETRAINED = str(pathlib.Path(__file__).parents[1] / "saved_models" / "mini-hubert")
@@ -32,7 +31,7 @@ def save_undistilled(preset, folder):
             "give another --out, or remove the folder."
         )
     if not folder.is_dir():
-        write_text_atomically(note, preset)
+        write_atomically(note, preset)
         keras.utils.set_random_seed(0)
         student = models.Wav2Vec2Backbone.from_preset(preset)
         with replaced_folder(folder) as partial:

@@ -8,8 +8,8 @@ import tensorflow as tf
 from experiments.comparison.configuration import FLOOR, TOPLINE, UNDISTILLED
 from experiments.comparison.measures import COLUMNS
 from experiments.comparison.summary import ALIGNMENT
-from experiments.corpora.layout import write_bytes_atomically
 from pad_keras.callbacks.figures import figure_array, new_figure
+from pad_keras.files import write_atomically
 
 # Of the reference lines; safe for colour-blind readers (Okabe and Ito).
 _LINES = {UNDISTILLED: "#0072b2", FLOOR: "#999999", TOPLINE: "#009e73", "chance": "#d55e00"}
@@ -46,7 +46,7 @@ def write_figures(summary, folder, name, names=None):
         for title, figure in drawn.items():
             contents = io.BytesIO()
             figure.savefig(contents, format="png")
-            write_bytes_atomically(folder / f"{title}.png", contents.getvalue())
+            write_atomically(folder / f"{title}.png", contents.getvalue())
             tf.summary.image(title, figure_array(figure)[None])
     return [folder / f"{title}.png" for title in drawn]
 

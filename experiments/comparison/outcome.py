@@ -6,8 +6,8 @@ from experiments.comparison.publish import publish
 from experiments.comparison.report import markdown, print_tables, tables
 from experiments.comparison.run import announce, prepare_student, run_grid
 from experiments.comparison.summary import summarise
-from experiments.corpora.layout import write_text_atomically
 from experiments.results import plain, write_json
+from pad_keras.files import write_atomically
 
 
 def compare(comparison, name, pairs, groups):
@@ -43,7 +43,7 @@ def compare(comparison, name, pairs, groups):
         print_tables(found)
         texts.append(markdown(found))
         pictures += write_figures(summary, folder, group, names)
-    write_text_atomically(folder / f"{name}.md", "\n".join(texts))
+    write_atomically(folder / f"{name}.md", "\n".join(texts))
     print(f"results      {folder / f'{name}.json'}, {folder / f'{name}.md'}")
     for picture in pictures:
         print(f"picture      {picture}")

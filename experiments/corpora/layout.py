@@ -1,11 +1,12 @@
 """What an embedded corpus holds, and writing it in LibriSpeech's layout."""
 
 import dataclasses
-import os
 import pathlib
 import random
 
 import numpy as np
+
+from pad_keras.files import write_atomically
 
 SAMPLE_RATE = 16_000
 # Voices by speaker number. Validation and test voices occur in no training data, of any corpus.
@@ -104,30 +105,6 @@ def normalized_loudness(waveform, level=LEVEL, peak=0.95):
     return (waveform * gain).astype("float32")
 
 
-def write_text_atomically(path, text):
-    """Write a text file so that it is there whole or not at all.
-
-    Args:
-        path: `pathlib.Path`.
-        text: str.
-    """
-    write_bytes_atomically(path, text.encode("utf-8"))
-
-
-def write_bytes_atomically(path, contents):
-    """Write a file so that it is there whole or not at all.
-
-    Args:
-        path: `pathlib.Path`; its parents are created.
-        contents: bytes.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Named by the process, so that two that write one file do not write into each other's.
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(contents)
-    os.replace(partial, path)
-
-
 def write_transcripts(root, items, word_times):
     """Write `*.trans.txt` of every chapter and `words.tsv` of every split.
 
@@ -143,6 +120,6 @@ def write_transcripts(root, items, word_times):
         times = " ".join(f"{w}:{start:.3f}:{end:.3f}" for w, start, end in word_times[item.uid])
         splits.setdefault(item.split, []).append(f"{item.uid}\t{times}\n")
     for path, lines in chapters.items():
-        write_text_atomically(path, "".join(sorted(lines)))
+        write_atomically(path, "".join(sorted(lines)))
     for split, lines in splits.items():
-        write_text_atomically(pathlib.Path(root) / split / "words.tsv", "".join(sorted(lines)))
+        write_atomically(pathlib.Path(root) / split / "words.tsv", "".join(sorted(lines)))

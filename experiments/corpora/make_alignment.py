@@ -21,9 +21,9 @@ from experiments.corpora.layout import (
     LEVEL,
     audio_path,
     plan_items,
-    write_text_atomically,
     write_transcripts,
 )
+from pad_keras.files import write_atomically
 
 COUNTS = {"train": 440, "valid": 80, "test": 80}
 SEED = 20230303
@@ -80,7 +80,7 @@ def main(settings):
         speech = synthesizer.speak(item.text, item.voice, item.speed)
         write_speech(path, speech, LEVEL, settings.compression)
         times[item.uid] = speech.words
-        write_text_atomically(times_path, json.dumps(times))
+        write_atomically(times_path, json.dumps(times))
     write_transcripts(settings.out, items, times)
     times_path.unlink()
 

@@ -8,7 +8,8 @@ import pathlib
 import random
 
 from experiments.corpora import emotion_sentences, intent_sentences, slot_sentences
-from experiments.corpora.layout import LEVEL, SPEAKERS, SPEEDS, write_text_atomically
+from experiments.corpora.layout import LEVEL, SPEAKERS, SPEEDS
+from pad_keras.files import write_atomically
 
 SEED = 20230303
 INTENT_COUNTS = {
@@ -165,7 +166,7 @@ def write_files(root, corpus):
         corpus: `Corpus`.
     """
     for path, text in corpus.files.items():
-        write_text_atomically(pathlib.Path(root) / path, text)
+        write_atomically(pathlib.Path(root) / path, text)
 
 
 def _speaker(split, index):

@@ -13,7 +13,7 @@ import h5py
 import numpy as np
 import tyro
 
-from pad_keras.folders import replaced_folder
+from pad_keras.files import replaced_folder
 from pad_keras.models import Wav2Vec2Backbone
 
 _FLOAT16_BITS = 11

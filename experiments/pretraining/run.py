@@ -19,7 +19,7 @@ from experiments.pretraining.clusters import (
 from experiments.pretraining.recordings import find_recordings, total_hours
 from experiments.results import plain, versions, write_json
 from pad_keras import callbacks, models
-from pad_keras.folders import replaced_folder
+from pad_keras.files import replaced_file, replaced_folder
 
 _TINY_RECORDINGS = 24
 # What may change when a run goes on.
@@ -141,10 +141,8 @@ def _write_clusters(path, configuration, stage, corpora, backbone):
         clusters = assign_clusters(features(recordings), centres, len(recordings))
         arrays[f"{name}_clusters"] = np.concatenate(clusters)
         arrays[f"{name}_frames"] = np.array([len(frames) for frames in clusters])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays)
-    partial.replace(path)
+    with replaced_file(path) as file:
+        np.savez(file, **arrays)
 
 
 def front_end_of(backbone):

@@ -1,7 +1,6 @@
 """The best state of a head in a run, by a measure on the validation set."""
 
 import math
-import os
 import pathlib
 
 import keras
@@ -9,7 +8,8 @@ import numpy as np
 from keras import ops
 
 from pad_keras.callbacks.model_state import sync_state
-from pad_keras.callbacks.training_state import storable
+from pad_keras.callbacks.training_state import storable, stored_bytes
+from pad_keras.files import check_room, replaced_file
 
 
 class BestHead(keras.callbacks.Callback):
@@ -42,11 +42,11 @@ class BestHead(keras.callbacks.Callback):
         self.best, self.epoch = value, epoch
         sync_state(self.model)
         arrays = [ops.convert_to_numpy(weight) for weight in head_weights(self.model)]
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.path.with_name(self.path.stem + ".partial.npz")
         # By number: names of layers are counted up in a process.
-        np.savez(partial, **{f"{index:04d}": storable(a) for index, a in enumerate(arrays)})
-        os.replace(partial, self.path)
+        arrays = {f"{index:04d}": storable(array) for index, array in enumerate(arrays)}
+        check_room(self.path, stored_bytes(arrays))
+        with replaced_file(self.path) as file:
+            np.savez(file, **arrays)
 
     def load(self, model):
         """Put the best weights into a model of the same architecture.

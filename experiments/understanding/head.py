@@ -7,12 +7,12 @@ import shutil
 import keras
 
 from experiments.backends import check_divisible, resolve_jit, steps_at_once
-from experiments.corpora.layout import write_text_atomically
 from experiments.results import plain, write_json
 from experiments.understanding.best_head import BestHead
 from experiments.understanding.summaries import ValidationAnswers, write_hyperparameters
 from experiments.understanding.tasks import scores_by_part
 from pad_keras import callbacks, data, models
+from pad_keras.files import write_atomically
 
 # Few padded lengths: each costs a compilation, and a head's padding costs little.
 _BUCKETS = 4
@@ -212,4 +212,4 @@ class HeadRun:
             strict=True,
         )
         text = "".join("\t".join(row) + "\n" for row in rows)
-        write_text_atomically(self.folder / "test.tsv", text)
+        write_atomically(self.folder / "test.tsv", text)

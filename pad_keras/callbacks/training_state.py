@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from pad_keras.callbacks.model_state import sync_state
+from pad_keras.files import check_room, replaced_file
 
 _META = "meta"
 _TORCH = "torch_generator_"
@@ -81,6 +82,9 @@ class TrainingState(keras.callbacks.Callback):
         Args:
             model: compiled `keras.Model`.
             epoch: int, epochs done.
+
+        Raises:
+            OSError: if the disk has too little room; the checkpoints before are kept.
         """
         sync_state(model)
         arrays = {
@@ -94,16 +98,13 @@ class TrainingState(keras.callbacks.Callback):
             "history": self.history,
             "callbacks": [callback.get_state() for callback in self.callbacks],
         }
-        self.folder.mkdir(parents=True, exist_ok=True)
-        partial = self.folder / "state.partial.npz"
-        with open(partial, "wb") as file:
+        check_room(self.path, stored_bytes(arrays))
+        with replaced_file(self.path, durable=True) as file:
             np.savez(file, **{_META: np.array(json.dumps(meta))}, **arrays)
             file.flush()
-            os.fsync(file.fileno())
-        # At every moment one of the two names is a complete checkpoint.
-        if self.path.exists():
-            os.replace(self.path, self.previous_path)
-        os.replace(partial, self.path)
+            # At every moment one of the two names is a complete checkpoint.
+            if self.path.exists():
+                os.replace(self.path, self.previous_path)
 
     def restore(self, model):
         """Go back to the newest checkpoint, if there is one.
@@ -224,3 +225,15 @@ def storable(array):
         The array; in place of bfloat16 float32, which holds its values exactly.
     """
     return array.astype("float32") if array.dtype.name == "bfloat16" else array
+
+
+def stored_bytes(arrays):
+    """How much room arrays take on a disk.
+
+    Args:
+        arrays: dict of arrays.
+
+    Returns:
+        int, bytes.
+    """
+    return sum(array.nbytes for array in arrays.values())

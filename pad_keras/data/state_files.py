@@ -9,6 +9,8 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from pad_keras.files import replaced_file
+
 TRAILER_BYTES = 4
 
 
@@ -19,16 +21,10 @@ def write_states(path, states):
         path: `pathlib.Path`; its parent is created.
         states: `[layers + 1, frames, dim]` array in the dtype to write.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Named by the process, so that two that fill one folder do not write into one file.
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(states.astype(states.dtype.newbyteorder("<")).tobytes())
-            file.write(np.array(states.shape[1], "<i4").tobytes())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    # Two processes may fill one folder.
+    with replaced_file(path, shared=True) as file:
+        file.write(states.astype(states.dtype.newbyteorder("<")).tobytes())
+        file.write(np.array(states.shape[1], "<i4").tobytes())
 
 
 def read_states(path, layout):

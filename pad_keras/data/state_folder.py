@@ -1,11 +1,8 @@
 """The folder of a cache of hidden states: what its states are of, and whether they still fit."""
 
 import dataclasses
-import errno
 import json
 import logging
-import os
-import shutil
 
 import numpy as np
 
@@ -17,6 +14,7 @@ from pad_keras.data.fingerprints import (
     weights_hash,
 )
 from pad_keras.data.state_layout import StateLayout
+from pad_keras.files import check_room, write_atomically
 
 _META = "meta.json"
 _FORMAT = 1
@@ -110,10 +108,8 @@ def clear_if_stale(folder, layout, fingerprint):
         for file in folder.glob(pattern):
             file.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
     meta = {"layout": dataclasses.asdict(layout), "fingerprint": fingerprint}
-    partial.write_text(json.dumps(meta, indent=1))
-    os.replace(partial, path)
+    write_atomically(path, json.dumps(meta, indent=1))
 
 
 def _why_stale(folder, layout, fingerprint):
@@ -150,14 +146,7 @@ def check_space(folder, needed, missing, total):
         total,
         needed / _BYTES_IN_MB,
     )
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(
-            errno.ENOSPC,
-            f"The hidden states still to be written need {needed} bytes and the disk has {free} "
-            "free; use another folder, or pooled=True where the head allows it",
-            str(folder),
-        )
+    check_room(folder, needed, "use another folder, or pooled=True where the head allows it")
 
 
 def _described(folder):

@@ -18,7 +18,7 @@ from pad_keras.data.fingerprints import (
     weights_hash,
 )
 from pad_keras.data.text import TextTokenizer, check_transcripts, piece_counts
-from pad_keras.folders import replaced_folder
+from pad_keras.files import replaced_folder
 
 _META = "meta.json"
 _FORMAT = 1

@@ -12,7 +12,7 @@ import tensorflow as tf
 from pad_keras.export.encoder import encode_function, encoder_signatures, of_dict
 from pad_keras.export.heads import label_signature, task_signature
 from pad_keras.export.wav import from_wav
-from pad_keras.folders import replaced_folder
+from pad_keras.files import replaced_folder
 from pad_keras.models import SlotFiller, UtteranceClassifier, Wav2Vec2Backbone
 
 

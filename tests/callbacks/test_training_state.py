@@ -1,3 +1,6 @@
+import shutil
+import types
+
 import keras
 import numpy as np
 import pytest
@@ -134,7 +137,7 @@ def test_what_was_never_saved_falls_back_too(tmp_path, arrays):
 
 def test_a_kill_while_saving_leaves_a_checkpoint(tmp_path):
     _, _, state = run(tmp_path, epochs=2)
-    (state.folder / "state.partial.npz").write_bytes(b"half")
+    (state.folder / "state.npz.partial").write_bytes(b"half")
     state.path.unlink()
     fresh = TrainingState(state.folder, callbacks=[BestStudent(tmp_path / "x", "loss")])
     assert fresh.restore(new_distiller(student_dim=24)) == 1
@@ -177,3 +180,12 @@ def test_bfloat16_variables_come_back(tmp_path):
     assert TrainingState(tmp_path).restore(new) == 1
     values = [ops.convert_to_numpy(ops.cast(model.kept, "float32")) for model in (old, new)]
     np.testing.assert_array_equal(*values)
+
+
+def test_a_full_disk_keeps_the_checkpoints(tmp_path, monkeypatch):
+    model, _, state = run(tmp_path, epochs=2)
+    before = {path.name: path.read_bytes() for path in state.folder.iterdir()}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: types.SimpleNamespace(free=1000))
+    with pytest.raises(OSError, match=r"MB free; make room.*state\.npz"):
+        state.save(model, 3)
+    assert {path.name: path.read_bytes() for path in state.folder.iterdir()} == before

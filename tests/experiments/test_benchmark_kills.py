@@ -62,8 +62,8 @@ def test_outcomes_differ_by_results_weights_and_files():
     assert kills.difference(({"/loss": 5.0}, *outcome[1:]), outcome) == pytest.approx(0.25)
     moved = (outcome[0], [weights[0] + 0.1, weights[1]], outcome[2])
     assert kills.difference(moved, outcome) == pytest.approx(0.1, rel=1e-5)
-    with pytest.raises(ValueError, match=r"has the files \['state.partial.npz'\]"):
-        kills.difference((*outcome[:2], {"results.json", "state.partial.npz"}), outcome)
+    with pytest.raises(ValueError, match=r"has the files \['state.npz.partial'\]"):
+        kills.difference((*outcome[:2], {"results.json", "state.npz.partial"}), outcome)
     with pytest.raises(ValueError, match=r"has the results \['/loss'\]"):
         kills.difference(({}, *outcome[1:]), outcome)
 

@@ -1,7 +1,6 @@
 """wav2vec 2.0 and HuBERT in the layout of the transformers library: read and write."""
 
 import json
-import os
 import re
 import warnings
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from keras import ops
 
+from pad_keras.files import write_atomically
 from pad_keras.models.reading import read_json, reading
 from pad_keras.models.wav2vec2.transformers_config import (
     CONFIG_FILE,
@@ -291,20 +291,9 @@ def save(backbone, folder):
         counter = np.zeros((), "int64")
         arrays["encoder.pos_conv_embed.batch_norm.num_batches_tracked"] = counter
     # transformers refuses a safetensors file that does not say which library's layout it has.
-    _write_atomically(folder / SAFETENSORS_FILE, save(arrays, metadata={"format": "pt"}))
+    write_atomically(folder / SAFETENSORS_FILE, save(arrays, metadata={"format": "pt"}))
     for name, content in (
         (PREPROCESSOR_FILE, preprocessor_config(backbone)),
         (CONFIG_FILE, reference_config(backbone)),
     ):
-        text = json.dumps(content, indent=2, sort_keys=True) + "\n"
-        _write_atomically(folder / name, text.encode("utf-8"))
-
-
-def _write_atomically(path, content):
-    """Write bytes to a sibling and move it in place, so that no reader sees half a file."""
-    sibling = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        sibling.write_bytes(content)
-        os.replace(sibling, path)
-    finally:
-        sibling.unlink(missing_ok=True)
+        write_atomically(folder / name, json.dumps(content, indent=2, sort_keys=True) + "\n")

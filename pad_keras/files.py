@@ -1,0 +1,151 @@
+"""Files and folders that are there whole or not at all, and disks that are full."""
+
+import contextlib
+import errno
+import os
+import pathlib
+import shutil
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_BYTES_IN_MB = 1e6
+
+
+@contextlib.contextmanager
+def replaced_file(path, shared=False, durable=False):
+    """Write a file and put it in the place of an old one once it is complete.
+
+    Args:
+        path: path; its parents are created.
+        shared: bool, whether another process may be writing the same file.
+        durable: bool, whether to wait until the disk has it, so that it outlives a power cut.
+
+    Yields:
+        Binary file to write to.
+
+    Raises:
+        OSError: naming the file, if the disk is full; what was there before stays.
+
+    Example:
+
+    ```python
+    with replaced_file("runs/a/state.npz") as file:
+        numpy.savez(file, weights=weights)
+    ```
+    """
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # One name alone is written over after a kill; two processes must not share one.
+    writer = f".{os.getpid()}" if shared else ""
+    partial = path.with_name(f"{path.name}{writer}.partial")
+    try:
+        with full_disk_explained(path), open(partial, "wb") as file:
+            yield file
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_atomically(path, contents):
+    """Write a small file, whole or not at all; two processes may write it at once.
+
+    Args:
+        path: path; its parents are created.
+        contents: bytes, or str to be written in UTF-8.
+
+    Raises:
+        OSError: naming the file, if the disk is full.
+    """
+    with replaced_file(path, shared=True) as file:
+        file.write(contents.encode("utf-8") if isinstance(contents, str) else contents)
+
+
+@contextlib.contextmanager
+def replaced_folder(folder):
+    """Fill a new folder and put it in the place of an old one once it is complete.
+
+    Nothing under the folder's name changes until the block has ended without an error. A
+    replacement that was killed between its two renames is taken back at the next one.
+
+    Args:
+        folder: path; its parents are created.
+
+    Yields:
+        `pathlib.Path` of the empty folder to fill.
+
+    Raises:
+        OSError: naming the folder, if the disk is full; what was there before stays.
+
+    Example:
+
+    ```python
+    with replaced_folder("saved_models/student") as partial:
+        backbone.save_to_preset(str(partial))
+    ```
+    """
+    folder = pathlib.Path(folder)
+    partial, old = (folder.with_name(folder.name + end) for end in (".partial", ".old"))
+    if old.exists() and not folder.exists():
+        os.replace(old, folder)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        with full_disk_explained(folder):
+            yield partial
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(partial, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def check_room(path, needed, instead="make room, or use another folder"):
+    """Refuse to write what the disk cannot hold, before it is half written.
+
+    Args:
+        path: path of the file or folder to write.
+        needed: int, bytes.
+        instead: str, what a user can do.
+
+    Raises:
+        OSError: naming the path, if the disk has too little room.
+    """
+    path = pathlib.Path(path)
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    free = shutil.disk_usage(there).free
+    if needed > free:
+        raise OSError(
+            errno.ENOSPC,
+            f"{needed / _BYTES_IN_MB:.1f} MB are to be written, and the disk has "
+            f"{free / _BYTES_IN_MB:.1f} MB free; {instead}",
+            str(path),
+        )
+
+
+@contextlib.contextmanager
+def full_disk_explained(path):
+    """Say which file a full disk had no room for, and that nothing is lost.
+
+    Args:
+        path: path of what is being written.
+
+    Raises:
+        OSError: naming the path, if the disk is full.
+    """
+    try:
+        yield
+    except (OSError, RuntimeError) as error:
+        full = getattr(error, "errno", None) in _FULL
+        # HDF5 hands the system's error number on in the text alone.
+        if full or any(f"errno = {number}," in str(error) for number in _FULL):
+            raise OSError(
+                errno.ENOSPC,
+                "The disk is full; what was there before is kept. Make room, or use another folder",
+                str(path),
+            ) from error
+        raise

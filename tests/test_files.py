@@ -1,0 +1,128 @@
+import errno
+import os
+import shutil
+import types
+
+import pytest
+
+from pad_keras import files
+from pad_keras.files import check_room, replaced_file, replaced_folder, write_atomically
+
+ROOM = 4096
+
+
+def write(folder, text):
+    with replaced_folder(folder) as partial:
+        (partial / "file").write_text(text)
+
+
+def test_a_folder_is_made_and_replaced_as_a_whole(tmp_path):
+    folder = tmp_path / "a" / "b"
+    write(folder, "first")
+    (folder / "other").write_text("of the first")
+    write(folder, "second")
+    assert [path.name for path in folder.iterdir()] == ["file"]
+    assert (folder / "file").read_text() == "second"
+    assert [path.name for path in folder.parent.iterdir()] == ["b"]
+
+
+def test_an_error_leaves_what_was_there(tmp_path):
+    folder = tmp_path / "b"
+    write(folder, "first")
+    with pytest.raises(TypeError):
+        write(folder, text=None)
+    assert (folder / "file").read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_what_a_kill_left_is_cleared(tmp_path):
+    folder = tmp_path / "b"
+    (tmp_path / "b.partial").mkdir()
+    (tmp_path / "b.partial" / "stray").write_text("half")
+    write(folder, "whole")
+    assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+def test_a_kill_between_the_renames_loses_nothing(tmp_path):
+    folder = tmp_path / "b"
+    write(folder, "first")
+    os.replace(folder, tmp_path / "b.old")
+    with pytest.raises(OSError, match="disk"), replaced_folder(folder):
+        raise OSError("disk full")
+    assert (folder / "file").read_text() == "first"
+
+
+def fill(file):
+    """Write more than `small_disk` has room for."""
+    file.write(bytes(2 * ROOM))
+    file.flush()
+
+
+@pytest.fixture
+def small_disk(monkeypatch):
+    """A system that writes at most `ROOM` bytes to a file and then says that the disk is full."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # What the system calls a limit of the process, users know as a full disk.
+    monkeypatch.setattr(files, "_FULL", (errno.EFBIG,))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_file_is_replaced_as_a_whole(tmp_path):
+    path = tmp_path / "a" / "b"
+    write_atomically(path, "first")
+    with replaced_file(path, durable=True) as file:
+        file.write(b"second")
+        assert path.read_text() == "first"
+    assert path.read_text() == "second"
+    assert [found.name for found in path.parent.iterdir()] == ["b"]
+
+
+@pytest.mark.usefixtures("small_disk")
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, shared):
+    path = tmp_path / "b"
+    path.write_text("first")
+    named = pytest.raises(OSError, match="disk is full.*Make room.*/b'")
+    with named, replaced_file(path, shared=shared) as file:
+        fill(file)
+    assert path.read_text() == "first"
+    assert [found.name for found in tmp_path.iterdir()] == ["b"]
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_full_disk_leaves_the_old_folder(tmp_path):
+    folder = tmp_path / "b"
+    write(folder, "first")
+    with (
+        pytest.raises(OSError, match="disk is full"),
+        replaced_folder(folder) as partial,
+        open(partial / "file", "wb") as file,
+    ):
+        fill(file)
+    assert (folder / "file").read_text() == "first"
+    assert [found.name for found in tmp_path.iterdir()] == ["b"]
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(PermissionError), replaced_file(tmp_path / "b"):
+        raise PermissionError("no")
+    with pytest.raises(RuntimeError, match="^no$"), replaced_folder(tmp_path / "c"):
+        raise RuntimeError("no")
+
+
+def test_hdf5s_words_for_a_full_disk_are_known(tmp_path):
+    message = f"Can't write data (errno = {errno.ENOSPC}, error message = 'No space left')"
+    with pytest.raises(OSError, match="disk is full"), replaced_folder(tmp_path / "c"):
+        raise RuntimeError(message)
+
+
+def test_room_is_asked_for_before(tmp_path, monkeypatch):
+    usage = types.SimpleNamespace(free=2_000_000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    check_room(tmp_path / "not" / "yet", 2_000_000)
+    with pytest.raises(OSError, match=r"2.1 MB .* 2.0 MB free; go.*not/yet") as caught:
+        check_room(tmp_path / "not" / "yet", 2_100_000, "go")
+    assert caught.value.errno == errno.ENOSPC
