@@ -7,7 +7,8 @@
 Forward and backward of an encoder of random weights, to every weight that is trained, with
 `gradient_checkpointing` and without. Both must give one loss and gradient. They run in turn; a
 ratio above 1 says that checkpointing takes longer. Peak memory is of a process each, beyond what it
-held before its first pass, compilation included.
+held before its first pass, compilation included. Beside it stands what `training_bytes` foretells,
+by which the experiments refuse, before the first update, what cannot fit.
 """
 
 import dataclasses
@@ -20,6 +21,7 @@ import tyro
 
 from experiments.benchmarks import computations, measure
 from pad_keras.models import Wav2Vec2Backbone
+from pad_keras.models.wav2vec2.memory import training_bytes
 from pad_keras.models.wav2vec2.transformers_config import SAMPLE_RATE
 
 WITH, WITHOUT = "with", "without"
@@ -56,8 +58,29 @@ class Settings:
         return dataclasses.replace(self, size="mini", batch=2, seconds=(0.5,), rounds=1)
 
 
+def new_encoder(settings, name):
+    """An encoder of random weights, with checkpointing or without.
+
+    Args:
+        settings: `Settings`, resolved.
+        name: `"with"` or `"without"`.
+
+    Returns:
+        `Wav2Vec2Backbone`.
+    """
+    keras.utils.set_random_seed(0)
+    return Wav2Vec2Backbone.from_preset(
+        settings.size,
+        freeze_feature_encoder=settings.freeze_feature_encoder,
+        gradient_checkpointing=name == WITH,
+        hidden_dropout=0.0,
+        attention_dropout=0.0,
+        **(_TINY if settings.tiny else {}),
+    )
+
+
 def training_pass(settings, seconds, name):
-    """Forward and backward of the encoder, with checkpointing or without.
+    """Forward and backward of the encoder.
 
     Args:
         settings: `Settings`, resolved.
@@ -67,15 +90,7 @@ def training_pass(settings, seconds, name):
     Returns:
         Function without arguments that gives loss and first gradient as arrays.
     """
-    keras.utils.set_random_seed(0)
-    encoder = Wav2Vec2Backbone.from_preset(
-        settings.size,
-        freeze_feature_encoder=settings.freeze_feature_encoder,
-        gradient_checkpointing=name == WITH,
-        hidden_dropout=0.0,
-        attention_dropout=0.0,
-        **(_TINY if settings.tiny else {}),
-    )
+    encoder = new_encoder(settings, name)
     shape = (settings.batch, int(seconds * SAMPLE_RATE))
     waveform = np.random.default_rng(0).normal(size=shape).astype("float32")
     inputs = {"waveform": waveform, "padding_mask": np.ones(shape, "bool")}
@@ -95,6 +110,21 @@ def peak(settings, seconds, name):
     """
     measure.limit_threads(settings.threads)
     return measure.peak_memory(training_pass(settings, seconds, name))
+
+
+def least(settings, seconds, name):
+    """What `training_bytes` foretells.
+
+    Args:
+        settings: `Settings`, resolved.
+        seconds: float.
+        name: `"with"` or `"without"`.
+
+    Returns:
+        int, bytes.
+    """
+    encoder = new_encoder(settings, name)
+    return training_bytes(encoder, settings.batch, int(seconds * SAMPLE_RATE))
 
 
 def main(settings):
@@ -120,16 +150,30 @@ def main(settings):
         measure.check_equal("The two", *(run() for run in runs.values()), TOLERANCE)
         times = measure.in_turn(runs, settings.rounds)
         ratio = measure.ratio(times[WITH], times[WITHOUT])
-        megabytes = [size and size / _MEGABYTE for size in peaks.values()]
+        foretold = {name: least(settings, seconds, name) for name in (WITH, WITHOUT)}
+        megabytes = [
+            size and size / _MEGABYTE
+            for name in (WITH, WITHOUT)
+            for size in (peaks[name], foretold[name])
+        ]
         rows.append([f"{settings.batch} x {seconds:g} s", ratio, *megabytes])
-        details.append({"seconds": seconds, "times": times, "peak_bytes": peaks})
+        details.append(
+            {"seconds": seconds, "times": times, "peak_bytes": peaks, "least_bytes": foretold}
+        )
         print(f"{rows[-1][0]}: {ratio}")
     frozen = "-frozen" if settings.freeze_feature_encoder else ""
     measure.report(
         f"checkpointing-{settings.size}{frozen}",
         settings,
         f"Gradient checkpointing of wav2vec2-{settings.size} on {keras.backend.backend()}",
-        ["pass", "with / without", "with, MB", "without, MB"],
+        [
+            "pass",
+            "with / without",
+            "with, MB",
+            "foretold, MB",
+            "without, MB",
+            "foretold without, MB",
+        ],
         rows,
         details,
         settings.out,

@@ -10,6 +10,7 @@ from experiments.caches import announced_cache
 from experiments.distillation.corpora import read_corpora
 from experiments.distillation.speeds import at_speeds
 from experiments.locks import alone_in
+from experiments.memory import check_memory
 from experiments.optimization import encoder_optimizer
 from experiments.results import plain, versions, write_json
 from pad_keras import callbacks, data, models
@@ -253,6 +254,14 @@ def fit(configuration, folder, distiller, train, valid):
         of the untrained state (epoch -1).
     """
     training, tokenizer = configuration.training, distiller.teacher.tokenizer
+    check_memory(
+        distiller.student,
+        training.batch_size,
+        max(utterance.seconds for utterance in train.utterances),
+        "set --training.gradient-checkpointing, lower --data.max-seconds, or halve "
+        "--training.batch-size and double --training.accumulation",
+        from_frames=train.frames is not None,
+    )
     steps = data.batches_per_epoch(train.utterances, training.batch_size)
     compile_distiller(distiller, training, steps)
     untrained = UntrainedMeasures(valid)

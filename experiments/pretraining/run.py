@@ -8,6 +8,7 @@ import numpy as np
 
 from experiments.backends import resolve_jit, shared_among
 from experiments.locks import alone_in
+from experiments.memory import check_memory
 from experiments.optimization import encoder_optimizer
 from experiments.pretraining.batches import FrontEnd, SpeechBatches, for_fit
 from experiments.pretraining.clusters import (
@@ -173,6 +174,12 @@ def fit_stage(configuration, folder, stage, corpora, clusters, backbone):
     """
     # A stage begins alike whether the one before was trained in this process or another.
     keras.utils.set_random_seed(configuration.seed + stage.index)
+    check_memory(
+        backbone,
+        math.ceil(configuration.batch_seconds / configuration.max_seconds),
+        configuration.max_seconds,
+        "set --gradient-checkpointing, or lower --batch-seconds",
+    )
     model = build_model(configuration, stage, backbone)
     compile_model(model, configuration, stage.steps)
     steps = min(configuration.steps_per_epoch, stage.steps)

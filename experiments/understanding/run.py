@@ -11,6 +11,7 @@ import numpy as np
 from experiments.backends import shared_among
 from experiments.caches import announced_cache
 from experiments.locks import alone_in
+from experiments.memory import check_memory
 from experiments.results import plain, versions, write_json
 from experiments.statistics import mean_interval
 from experiments.understanding.configuration import LOG_MEL
@@ -101,7 +102,10 @@ def understand(settings, encoder=None):
         encoder_hash = weights_hash(encoder)
         _check_folder(settings, encoder_hash, folds)
         cache = _hidden_states(settings, encoder, encoder_hash, folds, tasks)
-        initial_weights = encoder.get_weights() if settings.fine_tune else None
+        initial_weights = None
+        if settings.fine_tune:
+            initial_weights = encoder.get_weights()
+            _check_memory(settings, encoder, folds)
         runs = [
             HeadRun(
                 settings, job, tasks[job.fold], folds[job.fold], encoder, cache, initial_weights
@@ -151,6 +155,17 @@ def _hidden_states(settings, encoder, encoder_hash, folds, tasks):
         folder,
         instead="--no-cache to run the encoder in each step",
         pooled=pooled,
+    )
+
+
+def _check_memory(settings, encoder, folds):
+    recipe = settings.resolved_recipe
+    longest = max(u.seconds for splits in folds.values() for u in splits.train)
+    check_memory(
+        encoder,
+        recipe.batch_size,
+        longest,
+        "set --gradient-checkpointing, or lower --batch-size",
     )
 
 

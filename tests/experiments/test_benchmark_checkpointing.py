@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from experiments.benchmarks import checkpointing, computations
+from experiments.benchmarks import checkpointing, computations, measure
 from tests.backend import BACKEND
 
 
@@ -14,9 +14,18 @@ def test_time_and_memory_are_compared(tmp_path, monkeypatch):
     )
     assert name == "2 x 0.5 s"
     assert ratio.median > 0
-    assert len(megabytes) == 2
+    assert len(megabytes) == 4
     written = json.loads((tmp_path / f"checkpointing-mini-{BACKEND}.json").read_text())
     assert written["details"][0]["times"].keys() == {"with", "without"}
+
+
+@pytest.mark.parametrize("name", ["with", "without"])
+def test_no_less_memory_is_taken_than_foretold(name):
+    settings = checkpointing.Settings(tiny=True).resolved()
+    taken = measure.in_own_process(checkpointing.peak, settings, 12.0, name)
+    foretold = checkpointing.least(settings, 12.0, name)
+    # It is a bound, and no idle one.
+    assert foretold < taken < 10 * foretold
 
 
 def test_the_two_differ_in_checkpointing_alone(monkeypatch):

@@ -7,6 +7,7 @@ import soundfile
 from keras import ops
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from experiments import memory
 from experiments.backends import steps_at_once
 from experiments.statistics import mean_interval
 from experiments.understanding import head as head_module
@@ -205,6 +206,15 @@ def test_fine_tuning_trains_each_head_with_its_own_encoder(encoder, tmp_path, mo
         steps = [np.abs(a - b).max() for a, b in zip(arrays, before, strict=False)]
         assert 0 < max(steps) < 2 * 2e-3
     assert not np.array_equal(trained[0][0], trained[1][0])
+
+
+def test_fine_tuning_says_before_it_starts_that_memory_will_not_do(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    settings = Understanding(
+        "ic", encoder=encoder, data=commands(tmp_path / "corpus"), out=tmp_path, fine_tune=True
+    )
+    with pytest.raises(ValueError, match="Set --gradient-checkpointing, or lower --batch-size"):
+        understand(settings)
 
 
 @pytest.mark.parametrize(
