@@ -6,14 +6,16 @@ os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # The tests compare numbers: TensorFlow's oneDNN kernels round differently from run to run.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-XLA_FLAGS = (
-    # For the tests of data-parallel training JAX takes the processor for three devices.
-    "--xla_force_host_platform_device_count=3",
-    # The tests compile much and compute little: this halves the time of JAX's.
-    "--xla_backend_optimization_level=0",
-    "--xla_llvm_disable_expensive_passes=true",
+os.environ["XLA_FLAGS"] = " ".join(
+    (
+        os.environ.get("XLA_FLAGS", ""),
+        # For the tests of data-parallel training JAX takes the processor for three devices.
+        "--xla_force_host_platform_device_count=3",
+        # The tests compile much and compute little: this halves the time of JAX's.
+        "--xla_backend_optimization_level=0",
+        "--xla_llvm_disable_expensive_passes=true",
+    )
 )
-os.environ["XLA_FLAGS"] = " ".join((os.environ.get("XLA_FLAGS", ""), *XLA_FLAGS)).strip()
 import keras
 import pytest
 
