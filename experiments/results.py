@@ -53,6 +53,35 @@ def plain(value):
     return value
 
 
+def decisive(configuration, free):
+    """The fields of a configuration that decide its numbers.
+
+    Args:
+        configuration: nest of dicts, as `plain` gives it.
+        free: sequence of str, the dotted names of the fields that do not.
+
+    Returns:
+        Dict from dotted name to value.
+
+    Example:
+
+    ```python
+    decisive({"out": "runs", "training": {"seed": 3}}, free=("out",))  # {"training.seed": 3}
+    ```
+    """
+    return {name: value for name, value in _flat(configuration).items() if name not in free}
+
+
+def _flat(configuration, prefix=""):
+    flat = {}
+    for name, value in configuration.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
 def versions():
     """What a result was computed with.
 

@@ -8,30 +8,10 @@ import keras
 
 from experiments.distillation.configuration import Configuration
 from experiments.distillation.run import distill
-from experiments.results import plain, write_json
+from experiments.results import decisive, plain, write_json
 from experiments.understanding.configuration import Understanding
 from experiments.understanding.run import DivergedError, remove_frames, understand
 from pad_keras.callbacks.best_student import NoStudentError
-
-# What may differ between a run and the one that is asked for, since it changes no number.
-_FREE_OF_DISTILLATION = (
-    "name",
-    "out",
-    "pictures",
-    "training.cache_frames",
-    "training.devices",
-    "training.gradient_checkpointing",
-)
-_FREE_OF_HEADS = (
-    "name",
-    "out",
-    "export",
-    "jit_compile",
-    "cache",
-    "pictures",
-    "devices",
-    "gradient_checkpointing",
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,11 +47,14 @@ class Distillation:
         results = _read(self.folder)
         if results is None:
             return None
-        was, now = _flat(results["configuration"]), _flat(plain(self.configuration.resolved()))
+        was, now = (
+            decisive(one, Configuration.FREE)
+            for one in (results["configuration"], plain(self.configuration.resolved()))
+        )
         differing = [
             f"{name}: {was.get(name)!r} -> {now.get(name)!r}"
             for name in sorted(was.keys() | now.keys())
-            if name not in _FREE_OF_DISTILLATION and was.get(name) != now.get(name)
+            if was.get(name) != now.get(name)
         ]
         if differing:
             raise ValueError(
@@ -124,7 +107,7 @@ class HeadsOfTask:
             return None
         # `understand` adds what is missing, and refuses what does not fit.
         was, now = (
-            {name: value for name, value in one.items() if name not in _FREE_OF_HEADS}
+            decisive(one, Understanding.FREE)
             for one in (results["configuration"], plain(self.settings))
         )
         return results if was == now else None
@@ -155,14 +138,3 @@ def run_job(job):
 def _read(folder):
     path = folder / "results.json"
     return json.loads(path.read_text()) if path.is_file() else None
-
-
-def _flat(configuration):
-    """A nested dict with dotted names."""
-    flat = {}
-    for name, value in configuration.items():
-        if isinstance(value, dict):
-            flat |= {f"{name}.{key}": entry for key, entry in _flat(value).items()}
-        else:
-            flat[name] = value
-    return flat

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 import pathlib
-from typing import Literal
+from typing import ClassVar, Literal
 
 from experiments.backends import check_divisible
 from experiments.students import PRETRAINED
@@ -222,6 +222,18 @@ class Configuration:
     """Validation utterances whose alignment TensorBoard shows."""
     tiny: bool = False
     """Try everything out in a minute: a few utterances, two epochs."""
+
+    # Fields that change no number, but for rounding (`tiny` does in its resolved form).
+    FREE: ClassVar[tuple[str, ...]] = (
+        "name",
+        "out",
+        "pictures",
+        "tiny",
+        "training.cache_frames",
+        "training.jit_compile",
+        "training.devices",
+        "training.gradient_checkpointing",
+    )
 
     @property
     def folder(self):

@@ -12,7 +12,7 @@ from experiments.distillation.speeds import at_speeds
 from experiments.locks import alone_in
 from experiments.memory import check_memory
 from experiments.optimization import encoder_optimizer
-from experiments.results import plain, versions, write_json
+from experiments.results import decisive, plain, versions, write_json
 from pad_keras import callbacks, data, models
 from pad_keras.data.fingerprints import weights_hash
 
@@ -370,9 +370,4 @@ class UntrainedMeasures(keras.callbacks.Callback):
 
 def _fingerprint(configuration):
     """What must not change when a run goes on; where it lies and what it shows may."""
-    kept = plain(configuration)
-    for name in ("name", "out", "pictures", "tiny"):
-        del kept[name]
-    for name in ("jit_compile", "cache_frames", "devices", "gradient_checkpointing"):
-        del kept["training"][name]
-    return kept
+    return decisive(plain(configuration), configuration.FREE)

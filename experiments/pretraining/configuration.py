@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import Literal
+from typing import ClassVar, Literal
 
 from experiments.pretraining.augmentation import Augmentation
 
@@ -87,6 +87,17 @@ class Pretraining:
     """Names the run's folder."""
     tiny: bool = False
     """Try everything out in a minute: a few recordings and updates."""
+
+    # Fields that change no number, but for rounding (`tiny` does in its resolved form). Another
+    # number of devices changes the batches; a run goes on with it all the same.
+    FREE: ClassVar[tuple[str, ...]] = (
+        "name",
+        "out",
+        "tiny",
+        "jit_compile",
+        "devices",
+        "gradient_checkpointing",
+    )
 
     def __post_init__(self):
         """Check that the stages fit together."""

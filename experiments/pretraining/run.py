@@ -1,6 +1,5 @@
 """A pretraining run, from a configuration to a folder of results."""
 
-import dataclasses
 import math
 
 import keras
@@ -18,13 +17,12 @@ from experiments.pretraining.clusters import (
     mfcc_features,
 )
 from experiments.pretraining.recordings import find_recordings, total_hours
-from experiments.results import plain, versions, write_json
+from experiments.results import decisive, plain, versions, write_json
 from pad_keras import callbacks, models
 from pad_keras.files import replaced_file, replaced_folder
 
 _TINY_RECORDINGS = 24
 # What may change when a run goes on.
-_FREE = ("out", "name", "jit_compile", "devices", "gradient_checkpointing", "tiny")
 
 
 def pretrain(configuration):
@@ -289,8 +287,6 @@ def _tensorboard(configuration, folder, stage):
 
 def _fingerprint(configuration, corpora):
     """What must not change when a run goes on."""
-    kept = plain(dataclasses.asdict(configuration))
-    for name in _FREE:
-        del kept[name]
+    kept = decisive(plain(configuration), configuration.FREE)
     hours = {name: total_hours(recordings) for name, recordings in corpora.items()}
     return {**kept, "hours": hours}

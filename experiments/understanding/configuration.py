@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from typing import Literal
+from typing import ClassVar, Literal
 
 import tyro
 
@@ -131,6 +131,18 @@ class Understanding:
     """Names the folder. None takes the task, the encoder's name and the shots."""
     tiny: bool = False
     """Try everything out in a minute: a few utterances and updates."""
+
+    # Fields that change no number, but for rounding.
+    FREE: ClassVar[tuple[str, ...]] = (
+        "name",
+        "out",
+        "export",
+        "pictures",
+        "cache",
+        "jit_compile",
+        "devices",
+        "gradient_checkpointing",
+    )
 
     def __post_init__(self):
         """Check what would otherwise fail, or mislead, only after a long run."""

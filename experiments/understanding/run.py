@@ -14,7 +14,7 @@ from experiments.locks import alone_in
 from experiments.memory import check_memory
 from experiments.results import plain, versions, write_json
 from experiments.statistics import mean_interval
-from experiments.understanding.configuration import LOG_MEL
+from experiments.understanding.configuration import LOG_MEL, Understanding
 from experiments.understanding.corpora import describe, read_splits
 from experiments.understanding.head import HeadRun
 from experiments.understanding.log_mel import LogMelEncoder
@@ -23,20 +23,8 @@ from experiments.understanding.text_encoder import TextEncoder
 from pad_keras import export_saved_model, models
 from pad_keras.data.fingerprints import text_hash, weights_hash
 
-# What may change when an experiment goes on: it only adds heads, or says where things are.
-_FREE = (
-    "learning_rates",
-    "seeds",
-    "folds",
-    "out",
-    "name",
-    "export",
-    "jit_compile",
-    "devices",
-    "gradient_checkpointing",
-    "cache",
-    "pictures",
-)
+# What may change when an experiment goes on: it only adds heads, or no number.
+_FREE = ("learning_rates", "seeds", "folds", *Understanding.FREE)
 _CONFIGURATION = "configuration.json"
 # How the folders of hidden states are called, by what they keep.
 _POOLED, _FRAMES = "pooled", "frames"

@@ -6,7 +6,9 @@ import tyro
 
 from experiments.distill import configurations
 from experiments.distillation.configuration import METHODS, Configuration, Objective
-from experiments.results import plain, write_json
+from experiments.pretraining.configuration import Pretraining
+from experiments.results import decisive, plain, write_json
+from experiments.understanding.configuration import Understanding
 
 # What each method refines, and the fields in which alone it may differ from that.
 REFINES = {
@@ -77,3 +79,16 @@ def test_json_is_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(TypeError):
         write_json(path, {"x": object()})
     assert json.loads(path.read_text()) == {"x": 1}
+
+
+@pytest.mark.parametrize(
+    "configuration",
+    [Configuration(), Understanding("ic"), Pretraining()],
+    ids=["distill", "slu", "pretrain"],
+)
+def test_what_changes_no_number_are_fields(configuration):
+    names = decisive(plain(configuration), free=())
+    assert set(configuration.FREE) < names.keys()
+    left = decisive(plain(configuration), configuration.FREE)
+    assert left.keys() == names.keys() - set(configuration.FREE)
+    assert not {"seed", "seeds", "training.seed"} & set(configuration.FREE)
