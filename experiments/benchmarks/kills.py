@@ -94,6 +94,26 @@ def finish(run, folder, log):
     return time.perf_counter() - began
 
 
+def kill(run, folder, log, moment):
+    """Start a run and kill it.
+
+    Args:
+        run: str, of `Settings`.
+        folder: path.
+        log: open file.
+        moment: float, seconds after the start.
+
+    Returns:
+        Tuple of a bool, whether it was still running, and a str, the newest file that it left.
+    """
+    process = start(run, folder, log)
+    time.sleep(moment)
+    was_running = process.poll() is None
+    process.kill()
+    process.wait()
+    return was_running, "results" if list(folder.glob("*/results.json")) else _last(folder)
+
+
 def outcome(run, folder):
     """What a run left.
 
@@ -166,12 +186,7 @@ def main(settings):
         rows = []
         for index, moment in enumerate(moments):
             folder = temporary / f"killed-{index}"
-            process = start(settings.run, folder, log)
-            time.sleep(moment)
-            was_running = process.poll() is None
-            process.kill()
-            process.wait()
-            left = "results" if list(folder.glob("*/results.json")) else _last(folder)
+            was_running, left = kill(settings.run, folder, log, moment)
             finish(settings.run, folder, log)
             apart = difference(outcome(settings.run, folder), expected)
             rows.append([f"{moment / whole:.0%}", "yes" if was_running else "no", left, apart])
