@@ -4,20 +4,31 @@ import contextlib
 import errno
 import os
 import pathlib
+import re
 import shutil
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# HDF5, TensorFlow and NumPy tell of a full disk in words alone.
+_FULL_IN_WORDS = re.compile(
+    "|".join(
+        [*(rf"errno = {number}\b|{re.escape(os.strerror(number))}" for number in _FULL)]
+        + [r"\d+ requested and \d+ written"]
+    )
+)
 _BYTES_IN_MB = 1e6
 
 
 @contextlib.contextmanager
-def replaced_file(path, shared=False, durable=False):
+def replaced_file(path, needed=0, shared=False, durable=False, previous=None):
     """Write a file and put it in the place of an old one once it is complete.
 
     Args:
         path: path; its parents are created.
+        needed: int, bytes that will be written, for which room is looked for before.
         shared: bool, whether another process may be writing the same file.
-        durable: bool, whether to wait until the disk has it, so that it outlives a power cut.
+        durable: bool, whether to wait until the disk has the contents, so that a power cut leaves
+            no half file under the name.
+        previous: path to which the old file is moved; by default it goes.
 
     Yields:
         Binary file to write to.
@@ -37,12 +48,17 @@ def replaced_file(path, shared=False, durable=False):
     # One name alone is written over after a kill; two processes must not share one.
     writer = f".{os.getpid()}" if shared else ""
     partial = path.with_name(f"{path.name}{writer}.partial")
+    partial.unlink(missing_ok=True)
+    check_room(path, needed)
     try:
-        with full_disk_explained(path), open(partial, "wb") as file:
+        with _full_disk_explained(path), open(partial, "wb") as file:
             yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+        # From here on one of the two names is a complete file at every moment.
+        if previous is not None and path.exists():
+            os.replace(path, previous)
         os.replace(partial, path)
     finally:
         partial.unlink(missing_ok=True)
@@ -63,7 +79,7 @@ def write_atomically(path, contents):
 
 
 @contextlib.contextmanager
-def replaced_folder(folder):
+def replaced_folder(folder, needed=0):
     """Fill a new folder and put it in the place of an old one once it is complete.
 
     Nothing under the folder's name changes until the block has ended without an error. A
@@ -71,6 +87,7 @@ def replaced_folder(folder):
 
     Args:
         folder: path; its parents are created.
+        needed: int, bytes that will be written, for which room is looked for before.
 
     Yields:
         `pathlib.Path` of the empty folder to fill.
@@ -90,9 +107,12 @@ def replaced_folder(folder):
     if old.exists() and not folder.exists():
         os.replace(old, folder)
     shutil.rmtree(partial, ignore_errors=True)
+    if folder.exists():
+        shutil.rmtree(old, ignore_errors=True)
+    check_room(folder, needed)
     partial.mkdir(parents=True)
     try:
-        with full_disk_explained(folder):
+        with _full_disk_explained(folder):
             yield partial
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
@@ -128,21 +148,12 @@ def check_room(path, needed, instead="make room, or use another folder"):
 
 
 @contextlib.contextmanager
-def full_disk_explained(path):
-    """Say which file a full disk had no room for, and that nothing is lost.
-
-    Args:
-        path: path of what is being written.
-
-    Raises:
-        OSError: naming the path, if the disk is full.
-    """
+def _full_disk_explained(path):
+    """Say which file or folder a full disk had no room for."""
     try:
         yield
-    except (OSError, RuntimeError) as error:
-        full = getattr(error, "errno", None) in _FULL
-        # HDF5 hands the system's error number on in the text alone.
-        if full or any(f"errno = {number}," in str(error) for number in _FULL):
+    except Exception as error:
+        if getattr(error, "errno", None) in _FULL or _FULL_IN_WORDS.search(str(error)):
             raise OSError(
                 errno.ENOSPC,
                 "The disk is full; what was there before is kept. Make room, or use another folder",

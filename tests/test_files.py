@@ -3,6 +3,7 @@ import os
 import shutil
 import types
 
+import numpy as np
 import pytest
 
 from pad_keras import files
@@ -52,22 +53,22 @@ def test_a_kill_between_the_renames_loses_nothing(tmp_path):
     assert (folder / "file").read_text() == "first"
 
 
-def fill(file):
-    """Write more than `small_disk` has room for."""
-    file.write(bytes(2 * ROOM))
-    file.flush()
+def fill(file, write):
+    """Write more than a system lets that allows files of `ROOM` bytes."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, before[1]))
+    try:
+        write(file, np.zeros(2 * ROOM))
+        file.flush()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.fixture
 def small_disk(monkeypatch):
-    """A system that writes at most `ROOM` bytes to a file and then says that the disk is full."""
-    resource = pytest.importorskip("resource")
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # What the system calls a limit of the process, users know as a full disk.
+    """What the system calls a limit of the process is a full disk here."""
     monkeypatch.setattr(files, "_FULL", (errno.EFBIG,))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):
@@ -82,12 +83,13 @@ def test_a_file_is_replaced_as_a_whole(tmp_path):
 
 @pytest.mark.usefixtures("small_disk")
 @pytest.mark.parametrize("shared", [False, True])
-def test_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, shared):
+@pytest.mark.parametrize("write", [lambda file, array: file.write(array.tobytes()), np.save])
+def test_a_full_disk_names_the_file_and_keeps_the_old_one(tmp_path, shared, write):
     path = tmp_path / "b"
     path.write_text("first")
     named = pytest.raises(OSError, match="disk is full.*Make room.*/b'")
     with named, replaced_file(path, shared=shared) as file:
-        fill(file)
+        fill(file, write)
     assert path.read_text() == "first"
     assert [found.name for found in tmp_path.iterdir()] == ["b"]
 
@@ -101,7 +103,7 @@ def test_a_full_disk_leaves_the_old_folder(tmp_path):
         replaced_folder(folder) as partial,
         open(partial / "file", "wb") as file,
     ):
-        fill(file)
+        fill(file, np.save)
     assert (folder / "file").read_text() == "first"
     assert [found.name for found in tmp_path.iterdir()] == ["b"]
 
@@ -113,10 +115,53 @@ def test_other_errors_stay_what_they_are(tmp_path):
         raise RuntimeError("no")
 
 
-def test_hdf5s_words_for_a_full_disk_are_known(tmp_path):
-    message = f"Can't write data (errno = {errno.ENOSPC}, error message = 'No space left')"
+@pytest.mark.parametrize(
+    "message",
+    [
+        f"Can't write data (errno = {errno.ENOSPC}, error message = 'No space')",
+        f"ResourceExhausted: /a/b; {os.strerror(errno.ENOSPC)}",
+    ],
+    ids=["HDF5", "TensorFlow"],
+)
+def test_libraries_words_for_a_full_disk_are_known(tmp_path, message):
     with pytest.raises(OSError, match="disk is full"), replaced_folder(tmp_path / "c"):
         raise RuntimeError(message)
+
+
+def test_the_old_file_moves_once_the_new_one_is_safe(tmp_path, monkeypatch):
+    path, previous = tmp_path / "b", tmp_path / "a"
+    previous.write_text("first")
+    path.write_text("second")
+
+    def no_room(_):
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", no_room)
+        full = pytest.raises(OSError, match="disk is full")
+        with full, replaced_file(path, durable=True, previous=previous) as file:
+            file.write(b"third")
+    assert (previous.read_text(), path.read_text()) == ("first", "second")
+    with replaced_file(path, durable=True, previous=previous) as file:
+        file.write(b"third")
+    assert (previous.read_text(), path.read_text()) == ("second", "third")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_what_a_kill_left_makes_room(tmp_path, monkeypatch):
+    left = [tmp_path / "file.partial", tmp_path / "folder.partial", tmp_path / "folder.old"]
+    left[0].write_bytes(b"half")
+    for folder in (*left[1:], tmp_path / "folder"):
+        folder.mkdir()
+
+    def usage(_):
+        return types.SimpleNamespace(free=15 - 5 * sum(path.exists() for path in left))
+
+    monkeypatch.setattr(shutil, "disk_usage", usage)
+    with replaced_folder(tmp_path / "folder", needed=10):
+        pass
+    with replaced_file(tmp_path / "file", needed=15):
+        pass
 
 
 def test_room_is_asked_for_before(tmp_path, monkeypatch):

@@ -170,7 +170,7 @@ def main(settings):
             "pass",
             "with / without",
             "with, MB",
-            "foretold, MB",
+            "foretold with, MB",
             "without, MB",
             "foretold without, MB",
         ],

@@ -7,7 +7,7 @@
 Ours is `MaskedPredictionModel` with the optimizer of `experiments.pretrain`, by `train_on_batch`,
 which draws new masks and counts hits each time. Theirs is `HubertModel` with the same head in
 torch, AdamW and clipping, with one mask throughout. Dropout is off. Given one mask, both must give
-the same logits. They run in turn; a ratio above 1 says that ours is faster.
+the same logits and loss. They run in turn; a ratio above 1 says that ours is faster.
 """
 
 import dataclasses
@@ -82,12 +82,13 @@ class Theirs:
         with tempfile.TemporaryDirectory() as folder:
             ours.backbone.to_transformers(folder)
             self.encoder = HubertModel.from_pretrained(folder, layerdrop=0.0, dtype=torch.float32)
-        self.encoder.train()
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.encoder.to(self.device).train()
         kernel, bias, clusters = (
-            torch.tensor(ops.convert_to_numpy(weight))
+            torch.tensor(ops.convert_to_numpy(weight), device=self.device)
             for weight in (*ours.projection.weights, ours.cluster_embeddings)
         )
-        self.projection = torch.nn.Linear(*kernel.shape)
+        self.projection = torch.nn.Linear(*kernel.shape, device=self.device)
         self.projection.weight.data, self.projection.bias.data = kernel.T.contiguous(), bias
         self.clusters = torch.nn.Parameter(clusters)
         self.temperature, self.unmasked_weight = ours.temperature, ours.unmasked_weight
@@ -117,6 +118,22 @@ class Theirs:
         frames = functional.normalize(self.projection(encoded), dim=-1)
         return frames @ functional.normalize(self.clusters, dim=-1).T / self.temperature
 
+    def loss(self, logits, masked, targets):
+        """Cross-entropy of the masked frames, and by their weight of the others.
+
+        Args:
+            logits: `[batch, frames, clusters]` tensor.
+            masked: `[batch, frames]` bool tensor.
+            targets: `[batch, frames]` int tensor.
+
+        Returns:
+            Scalar tensor.
+        """
+        from torch.nn import functional
+
+        losses = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+        return losses[masked].mean() + self.unmasked_weight * losses[~masked].mean()
+
     def update(self, waveform, masked, targets):
         """One step of training.
 
@@ -128,11 +145,9 @@ class Theirs:
         Returns:
             float, the loss.
         """
-        from torch.nn import functional, utils
+        from torch.nn import utils
 
-        logits = self.logits(waveform, masked).transpose(1, 2)
-        losses = functional.cross_entropy(logits, targets, reduction="none")
-        loss = losses[masked].mean() + self.unmasked_weight * losses[~masked].mean()
+        loss = self.loss(self.logits(waveform, masked), masked, targets)
         self.optimizer.zero_grad()
         loss.backward()
         utils.clip_grad_norm_(self.parameters, self.clip_norm)
@@ -173,18 +188,19 @@ def candidates(settings):
     frames = frame_counts(waveform.shape[1], backbone.conv_kernels, backbone.conv_strides)
     targets = np.random.default_rng(0).integers(_CLUSTERS, size=(settings.batch, frames))
     inputs = {"waveform": waveform, "padding_mask": np.ones(waveform.shape, "bool")}
-    outputs = measure.finished(ours(inputs))
-    tensors = torch.tensor(waveform), torch.tensor(np.array(outputs["masked"]))
+    outputs = ours(inputs)
+    loss = ours.compute_loss(y=ops.convert_to_tensor(targets), y_pred=outputs)
+    masked = ops.convert_to_numpy(outputs["masked"])
+    tensors = [torch.tensor(array, device=theirs.device) for array in (waveform, masked, targets)]
     with torch.no_grad():
-        measure.check_equal(
-            "Ours and transformers",
-            outputs["logits"],
-            theirs.logits(*tensors).numpy(),
-            TOLERANCE,
-        )
+        logits = theirs.logits(*tensors[:2])
+        computed = logits.cpu().numpy(), theirs.loss(logits, *tensors[1:]).cpu().numpy()
+    measure.check_equal(
+        "Ours and transformers", measure.finished((outputs["logits"], loss)), computed, TOLERANCE
+    )
     return {
         "pad_keras": lambda: ours.train_on_batch(inputs, targets),
-        "transformers": lambda: theirs.update(*tensors, torch.tensor(targets)),
+        "transformers": lambda: theirs.update(*tensors),
     }
 
 

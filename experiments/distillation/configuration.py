@@ -223,7 +223,8 @@ class Configuration:
     tiny: bool = False
     """Try everything out in a minute: a few utterances, two epochs."""
 
-    # Fields that change no number, but for rounding (`tiny` does in its resolved form).
+    # Fields that may differ when a run goes on: they change no number but for rounding. (`tiny`
+    # changes others in its resolved form.)
     FREE: ClassVar[tuple[str, ...]] = (
         "name",
         "out",

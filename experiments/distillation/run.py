@@ -254,14 +254,6 @@ def fit(configuration, folder, distiller, train, valid):
         of the untrained state (epoch -1).
     """
     training, tokenizer = configuration.training, distiller.teacher.tokenizer
-    check_memory(
-        distiller.student,
-        training.batch_size,
-        max(utterance.seconds for utterance in train.utterances),
-        "set --training.gradient-checkpointing, lower --data.max-seconds, or halve "
-        "--training.batch-size and double --training.accumulation",
-        from_frames=train.frames is not None,
-    )
     steps = data.batches_per_epoch(train.utterances, training.batch_size)
     compile_distiller(distiller, training, steps)
     untrained = UntrainedMeasures(valid)
@@ -276,6 +268,15 @@ def fit(configuration, folder, distiller, train, valid):
     if start:
         print(f"going on in {folder}: {start} of {training.epochs} epochs are done")
     if start < training.epochs:
+        check_memory(
+            distiller.student,
+            [(training.batch_size, max(utterance.seconds for utterance in train.utterances))],
+            checkpointing="--training.gradient-checkpointing",
+            instead="lower --data.max-seconds, or halve --training.batch-size and double "
+            "--training.accumulation",
+            from_frames=train.frames is not None,
+            has_moments=distiller.optimizer.built,
+        )
         batches = data.pipeline(
             train.utterances,
             training.batch_size,

@@ -99,6 +99,14 @@ class SpeechBatches(keras.utils.PyDataset):
         """Batches of the first pass over the recordings."""
         return len(self._plan(0))
 
+    def shapes(self):
+        """Sizes of the batches of the first pass.
+
+        Returns:
+            Set of `(recordings, padded seconds)`.
+        """
+        return {(len(examples), seconds) for seconds, examples in self._plan(0)}
+
     def on_epoch_end(self):
         """Go on to the next part of the stream."""
         self.epoch += 1

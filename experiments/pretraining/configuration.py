@@ -88,8 +88,8 @@ class Pretraining:
     tiny: bool = False
     """Try everything out in a minute: a few recordings and updates."""
 
-    # Fields that change no number, but for rounding (`tiny` does in its resolved form). Another
-    # number of devices changes the batches; a run goes on with it all the same.
+    # Fields that may differ when a run goes on: they change no number but for rounding, except that
+    # another number of devices changes the batches. (`tiny` changes others in its resolved form.)
     FREE: ClassVar[tuple[str, ...]] = (
         "name",
         "out",

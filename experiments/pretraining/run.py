@@ -22,7 +22,6 @@ from pad_keras import callbacks, models
 from pad_keras.files import replaced_file, replaced_folder
 
 _TINY_RECORDINGS = 24
-# What may change when a run goes on.
 
 
 def pretrain(configuration):
@@ -172,12 +171,6 @@ def fit_stage(configuration, folder, stage, corpora, clusters, backbone):
     """
     # A stage begins alike whether the one before was trained in this process or another.
     keras.utils.set_random_seed(configuration.seed + stage.index)
-    check_memory(
-        backbone,
-        math.ceil(configuration.batch_seconds / configuration.max_seconds),
-        configuration.max_seconds,
-        "set --gradient-checkpointing, or lower --batch-seconds",
-    )
     model = build_model(configuration, stage, backbone)
     compile_model(model, configuration, stage.steps)
     steps = min(configuration.steps_per_epoch, stage.steps)
@@ -206,6 +199,13 @@ def fit_stage(configuration, folder, stage, corpora, clusters, backbone):
         multiple_of=configuration.devices,
         workers=2,
         **shared,
+    )
+    check_memory(
+        backbone,
+        train.shapes(),
+        checkpointing="--gradient-checkpointing",
+        instead="lower --batch-seconds",
+        has_moments=model.optimizer.built,
     )
     valid = SpeechBatches(corpora["valid"], steps=0, clusters=clusters["valid"], **shared)
     valid.steps = valid.batches_per_pass

@@ -9,7 +9,7 @@ from keras import ops
 
 from pad_keras.callbacks.model_state import sync_state
 from pad_keras.callbacks.training_state import storable, stored_bytes
-from pad_keras.files import check_room, replaced_file
+from pad_keras.files import replaced_file
 
 
 class BestHead(keras.callbacks.Callback):
@@ -44,8 +44,7 @@ class BestHead(keras.callbacks.Callback):
         arrays = [ops.convert_to_numpy(weight) for weight in head_weights(self.model)]
         # By number: names of layers are counted up in a process.
         arrays = {f"{index:04d}": storable(array) for index, array in enumerate(arrays)}
-        check_room(self.path, stored_bytes(arrays))
-        with replaced_file(self.path) as file:
+        with replaced_file(self.path, stored_bytes(arrays)) as file:
             np.savez(file, **arrays)
 
     def load(self, model):

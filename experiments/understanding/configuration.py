@@ -132,7 +132,7 @@ class Understanding:
     tiny: bool = False
     """Try everything out in a minute: a few utterances and updates."""
 
-    # Fields that change no number, but for rounding.
+    # Fields that may differ when an experiment goes on: they change no number but for rounding.
     FREE: ClassVar[tuple[str, ...]] = (
         "name",
         "out",

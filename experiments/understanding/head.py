@@ -7,6 +7,7 @@ import shutil
 import keras
 
 from experiments.backends import check_divisible, resolve_jit, steps_at_once
+from experiments.memory import check_memory
 from experiments.results import plain, write_json
 from experiments.understanding.best_head import BestHead
 from experiments.understanding.summaries import ValidationAnswers, write_hyperparameters
@@ -151,6 +152,14 @@ class HeadRun:
 
     def _fit(self, model, train, valid, start, epochs, best, state):
         batch_size = self._batch_size(train)
+        if self.settings.fine_tune:
+            check_memory(
+                self.encoder,
+                [(batch_size, max(utterance.seconds for utterance in train))],
+                checkpointing="--gradient-checkpointing",
+                instead="lower --batch-size",
+                has_moments=model.optimizer.built,
+            )
         steps = self._steps
         batches = data.pipeline(
             train,

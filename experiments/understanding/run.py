@@ -11,7 +11,6 @@ import numpy as np
 from experiments.backends import shared_among
 from experiments.caches import announced_cache
 from experiments.locks import alone_in
-from experiments.memory import check_memory
 from experiments.results import plain, versions, write_json
 from experiments.statistics import mean_interval
 from experiments.understanding.configuration import LOG_MEL, Understanding
@@ -23,7 +22,7 @@ from experiments.understanding.text_encoder import TextEncoder
 from pad_keras import export_saved_model, models
 from pad_keras.data.fingerprints import text_hash, weights_hash
 
-# What may change when an experiment goes on: it only adds heads, or no number.
+# What may change when an experiment goes on: fields that add heads, or change no number.
 _FREE = ("learning_rates", "seeds", "folds", *Understanding.FREE)
 _CONFIGURATION = "configuration.json"
 # How the folders of hidden states are called, by what they keep.
@@ -90,10 +89,7 @@ def understand(settings, encoder=None):
         encoder_hash = weights_hash(encoder)
         _check_folder(settings, encoder_hash, folds)
         cache = _hidden_states(settings, encoder, encoder_hash, folds, tasks)
-        initial_weights = None
-        if settings.fine_tune:
-            initial_weights = encoder.get_weights()
-            _check_memory(settings, encoder, folds)
+        initial_weights = encoder.get_weights() if settings.fine_tune else None
         runs = [
             HeadRun(
                 settings, job, tasks[job.fold], folds[job.fold], encoder, cache, initial_weights
@@ -143,17 +139,6 @@ def _hidden_states(settings, encoder, encoder_hash, folds, tasks):
         folder,
         instead="--no-cache to run the encoder in each step",
         pooled=pooled,
-    )
-
-
-def _check_memory(settings, encoder, folds):
-    recipe = settings.resolved_recipe
-    longest = max(u.seconds for splits in folds.values() for u in splits.train)
-    check_memory(
-        encoder,
-        recipe.batch_size,
-        longest,
-        "set --gradient-checkpointing, or lower --batch-size",
     )
 
 

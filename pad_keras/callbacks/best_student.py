@@ -8,9 +8,10 @@ import numpy as np
 from keras import ops
 
 from pad_keras.callbacks.model_state import sync_state
-from pad_keras.files import check_room, replaced_folder
+from pad_keras.files import replaced_folder
 
 _PROJECTION = "projection.npz"
+_BYTES_OF_WEIGHT = 4
 
 
 class NoStudentError(ValueError):
@@ -69,9 +70,8 @@ class BestStudent(keras.callbacks.Callback):
         if self.best is None or sign * value > sign * self.best:
             self.best, self.epoch = value, epoch
             sync_state(self.model)
-            size = sum(weight.value.nbytes for weight in self.model.student.weights)
-            check_room(self.folder, size)
-            with replaced_folder(self.folder) as partial:
+            size = _BYTES_OF_WEIGHT * self.model.student.count_params()
+            with replaced_folder(self.folder, size) as partial:
                 self.model.student.save_to_preset(str(partial))
                 if self.model.projection is not None:
                     weights = self.model.projection.get_weights()

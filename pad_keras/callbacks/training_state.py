@@ -1,7 +1,6 @@
 """Checkpoints from which a killed run goes on as if it had never stopped."""
 
 import json
-import os
 import pathlib
 import warnings
 
@@ -10,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from pad_keras.callbacks.model_state import sync_state
-from pad_keras.files import check_room, replaced_file
+from pad_keras.files import replaced_file
 
 _META = "meta"
 _TORCH = "torch_generator_"
@@ -84,7 +83,7 @@ class TrainingState(keras.callbacks.Callback):
             epoch: int, epochs done.
 
         Raises:
-            OSError: if the disk has too little room; the checkpoints before are kept.
+            OSError: if the disk has too little room; the checkpoints before stay.
         """
         sync_state(model)
         arrays = {
@@ -98,13 +97,10 @@ class TrainingState(keras.callbacks.Callback):
             "history": self.history,
             "callbacks": [callback.get_state() for callback in self.callbacks],
         }
-        check_room(self.path, stored_bytes(arrays))
-        with replaced_file(self.path, durable=True) as file:
+        with replaced_file(
+            self.path, stored_bytes(arrays), durable=True, previous=self.previous_path
+        ) as file:
             np.savez(file, **{_META: np.array(json.dumps(meta))}, **arrays)
-            file.flush()
-            # At every moment one of the two names is a complete checkpoint.
-            if self.path.exists():
-                os.replace(self.path, self.previous_path)
 
     def restore(self, model):
         """Go back to the newest checkpoint, if there is one.

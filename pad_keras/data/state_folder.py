@@ -104,7 +104,7 @@ def clear_if_stale(folder, layout, fingerprint):
         logging.getLogger(__name__).warning("%s They are made anew.", reason)
     # The description goes first and comes last: without it, whatever is there is removed.
     path.unlink(missing_ok=True)
-    for pattern in ("??/*.bin", "??/*.partial"):
+    for pattern in ("??/*.bin", "??/*.partial", "*.partial"):
         for file in folder.glob(pattern):
             file.unlink()
     folder.mkdir(parents=True, exist_ok=True)

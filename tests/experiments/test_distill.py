@@ -7,6 +7,7 @@ import pytest
 from keras import ops
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from experiments import memory
 from experiments.distillation.configuration import (
     EMBEDDED_CORPUS,
     Configuration,
@@ -227,3 +228,12 @@ def test_the_teacher_is_built_as_configured():
     units = teacher({name: np.asarray(value) for name, value in tokens.items()})
     units = {name: ops.convert_to_numpy(value) for name, value in units.items()}
     np.testing.assert_allclose(units["embeddings"][units["mask"]].mean(0), 0, atol=1e-4)
+
+
+def test_too_little_memory_is_told_before_training(base, whole, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    message = r"4 utterances of up to .*Set --training\.gradient-checkpointing, or lower --data"
+    with pytest.raises(ValueError, match=message):
+        distill(dataclasses.replace(base, name="large"))
+    # What is done takes none.
+    assert distill(base)["test"] == pytest.approx(whole["test"])

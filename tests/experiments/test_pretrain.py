@@ -7,6 +7,7 @@ import pytest
 import scipy.fft
 import soundfile
 
+from experiments import memory
 from experiments.pretraining import augmentation, clusters
 from experiments.pretraining.augmentation import Augmentation
 from experiments.pretraining.batches import FrontEnd, SpeechBatches, stretched
@@ -273,3 +274,12 @@ def test_pretraining_needs_no_tensorflow_of_its_own():
         assert "tensorflow" not in imported
         modules = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
         assert not {m for m in modules if m.startswith(("pad_keras.data", "tensorflow"))}
+
+
+def test_too_little_memory_is_told_before_training(base, whole, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    message = r"2 utterances of up to 1\.0 s .*or lower --batch-seconds"
+    with pytest.raises(ValueError, match=message):
+        pretrain(dataclasses.replace(base, name="large"))
+    # What is done takes none.
+    assert pretrain(base) == whole
