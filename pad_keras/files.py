@@ -6,6 +6,7 @@ import os
 import pathlib
 import re
 import shutil
+import threading
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # HDF5, TensorFlow and NumPy tell of a full disk in words alone.
@@ -25,7 +26,7 @@ def replaced_file(path, needed=0, shared=False, durable=False, previous=None):
     Args:
         path: path; its parents are created.
         needed: int, bytes that will be written, for which room is looked for before.
-        shared: bool, whether another process may be writing the same file.
+        shared: bool, whether another process or thread may be writing the same file.
         durable: bool, whether to wait until the disk has the contents, so that a power cut leaves
             no half file under the name.
         previous: path to which the old file is moved; by default it goes.
@@ -45,8 +46,8 @@ def replaced_file(path, needed=0, shared=False, durable=False, previous=None):
     """
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # One name alone is written over after a kill; two processes must not share one.
-    writer = f".{os.getpid()}" if shared else ""
+    # One name alone is written over after a kill; two writers must not share one.
+    writer = f".{os.getpid()}-{threading.get_ident()}" if shared else ""
     partial = path.with_name(f"{path.name}{writer}.partial")
     partial.unlink(missing_ok=True)
     check_room(path, needed)
@@ -65,7 +66,7 @@ def replaced_file(path, needed=0, shared=False, durable=False, previous=None):
 
 
 def write_atomically(path, contents):
-    """Write a small file, whole or not at all; two processes may write it at once.
+    """Write contents at once, whole or not at all; others may be writing the same file.
 
     Args:
         path: path; its parents are created.

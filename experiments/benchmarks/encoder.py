@@ -28,9 +28,9 @@ from pad_keras.models.wav2vec2.transformers_config import SAMPLE_RATE
 
 # Of the largest number there is; in 16 bit the two round at different places.
 TOLERANCES = {"float32": 2e-3, "mixed_bfloat16": 1e-1}
-_NO_CHANCE = {"hidden_dropout": 0.0, "attention_dropout": 0.0}
-_TINY = {
-    **_NO_CHANCE,
+NO_CHANCE = {"hidden_dropout": 0.0, "attention_dropout": 0.0}
+TINY = {
+    **NO_CHANCE,
     "conv_filters": (16,) * 7,
     "hidden_dim": 32,
     "num_layers": 2,
@@ -90,7 +90,7 @@ def build(settings):
         settings.size,
         dtype=settings.precision,
         freeze_feature_encoder=settings.freeze_feature_encoder,
-        **(_TINY if settings.tiny else _NO_CHANCE),
+        **(TINY if settings.tiny else NO_CHANCE),
     )
     with tempfile.TemporaryDirectory() as folder:
         ours.to_transformers(folder)

@@ -22,7 +22,7 @@ from keras import ops
 
 from experiments.backends import resolve_jit
 from experiments.benchmarks import measure
-from experiments.benchmarks.encoder import speech
+from experiments.benchmarks.encoder import NO_CHANCE, TINY, speech
 from experiments.optimization import encoder_optimizer
 from experiments.pretraining.configuration import Pretraining
 from pad_keras.models import MaskedPredictionModel, Wav2Vec2Backbone
@@ -31,14 +31,6 @@ from pad_keras.models.wav2vec2.transformers_config import SAMPLE_RATE
 
 TOLERANCE = 1e-3
 _CLUSTERS = 100
-_WITHOUT_CHANCE = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "layer_drop": 0.0}
-_TINY = {
-    "conv_filters": (16,) * 7,
-    "hidden_dim": 32,
-    "num_layers": 2,
-    "num_heads": 2,
-    "intermediate_dim": 64,
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,8 +168,7 @@ def candidates(settings):
         model_type="hubert",
         mask_time_prob=recipe.mask_time_prob,
         mask_time_length=recipe.mask_time_length,
-        **_WITHOUT_CHANCE,
-        **(_TINY if settings.tiny else {}),
+        **(TINY if settings.tiny else NO_CHANCE),
     )
     ours = MaskedPredictionModel(backbone, _CLUSTERS, unmasked_weight=recipe.unmasked_weight)
     optimizer = encoder_optimizer(recipe, warmup_steps=1, total_steps=1000, beta_2=0.98)

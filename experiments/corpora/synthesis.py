@@ -6,7 +6,7 @@ tempo gives prosody.
 """
 
 import dataclasses
-import os
+import io
 import pathlib
 
 import numpy as np
@@ -17,6 +17,7 @@ import soxr
 from hibari import Hibari
 
 from experiments.corpora.layout import SAMPLE_RATE, normalized_loudness
+from pad_keras.files import write_atomically
 
 SYNTHESIS_RATE = 24_000
 # One unit of predicted duration, in samples.
@@ -152,17 +153,16 @@ def write_speech(path, speech, level, compression):
         compression: float from 0 (large, best) to 1 (small).
     """
     waveform = soxr.resample(speech.waveform, SYNTHESIS_RATE, SAMPLE_RATE)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    file = io.BytesIO()
     soundfile.write(
-        partial,
+        file,
         normalized_loudness(waveform, level),
         SAMPLE_RATE,
         format="OGG",
         subtype="VORBIS",
         compression_level=compression,
     )
-    os.replace(partial, path)
+    write_atomically(path, file.getvalue())
 
 
 def _open_graph(model):

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import dataclasses
+import io
 import json
 import os
 import pathlib
@@ -14,6 +15,7 @@ from keras.utils import Progbar
 from pad_keras import data
 from pad_keras.data import soundfile_decoder
 from pad_keras.data.fingerprints import text_hash
+from pad_keras.files import write_atomically
 
 
 def at_speeds(utterances, speeds, folder):
@@ -81,12 +83,7 @@ def _faster(path, speed):
 
 
 def _write(path, waveform):
-    partial = path.with_suffix(f".{os.getpid()}.partial")
-    try:
-        # Resampling overshoots; 16 bits would wrap.
-        soundfile.write(
-            partial, np.clip(waveform, -1, 1), data.SAMPLE_RATE, "PCM_16", format="FLAC"
-        )
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    file = io.BytesIO()
+    # Resampling overshoots; 16 bits would wrap.
+    soundfile.write(file, np.clip(waveform, -1, 1), data.SAMPLE_RATE, "PCM_16", format="FLAC")
+    write_atomically(path, file.getvalue())

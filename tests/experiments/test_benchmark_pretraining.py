@@ -16,13 +16,13 @@ def test_updates_are_compared(tmp_path):
 
 
 def test_both_begin_at_one_loss_and_learn(monkeypatch):
-    # Without the compiler that the first test waits for, and with one mask for both.
+    # Without the compiler that the first test waits for.
     monkeypatch.setattr(pretraining, "resolve_jit", lambda _: False)
     updates = pretraining.candidates(pretraining.Settings(tiny=True).resolved())
     ours = updates["pad_keras"]()
     ours = float(np.asarray(ours[0] if isinstance(ours, list | tuple) else ours))
     theirs = [updates["transformers"]() for _ in range(5)]
-    # Other masks, and clusters that nothing tells yet.
+    # Of other masks.
     assert ours == pytest.approx(theirs[0], rel=0.2)
     assert theirs[-1] < theirs[0]
 
