@@ -1,6 +1,7 @@
 """The backbone equals the reference implementation, both ways."""
 
 import json
+import os
 import shutil
 import warnings
 
@@ -10,7 +11,6 @@ import pytest
 from keras import ops
 
 from pad_keras.models.wav2vec2 import Wav2Vec2Backbone, transformers_config
-from pad_keras.models.wav2vec2 import transformers_checkpoint as checkpoint
 from tests.models.wav2vec2.variants import VARIANTS, build_reference
 
 torch = pytest.importorskip("torch")
@@ -304,7 +304,7 @@ def test_a_failed_write_leaves_the_old_file(small, tmp_path, monkeypatch):
     def fail(source, target):
         raise OSError("disk full")
 
-    monkeypatch.setattr(checkpoint.os, "replace", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="disk full"):
         small(num_layers=1).to_transformers(tmp_path)
     assert (tmp_path / "model.safetensors").read_bytes() == before
