@@ -50,7 +50,8 @@ def replaced_file(path, needed=0, shared=False, durable=False, previous=None):
     writer = f".{os.getpid()}-{threading.get_ident()}" if shared else ""
     partial = path.with_name(f"{path.name}{writer}.partial")
     partial.unlink(missing_ok=True)
-    check_room(path, needed)
+    if needed:
+        check_room(path, needed)
     try:
         with _full_disk_explained(path), open(partial, "wb") as file:
             yield file
@@ -108,8 +109,7 @@ def replaced_folder(folder, needed=0):
     if old.exists() and not folder.exists():
         os.replace(old, folder)
     shutil.rmtree(partial, ignore_errors=True)
-    if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
     check_room(folder, needed)
     partial.mkdir(parents=True)
     try:
@@ -118,7 +118,6 @@ def replaced_folder(folder, needed=0):
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         os.replace(folder, old)
     os.replace(partial, folder)
