@@ -109,7 +109,21 @@ class SlotFiller(SpeechTask):
         """
         if sample_weight is not None:
             raise ValueError("SlotFiller takes no `sample_weight`.")
-        return ctc_loss(y_pred["logits"], y_pred["mask"], y["ids"], y["length"])
+        return ctc_loss(
+            y_pred["logits"],
+            y_pred["mask"],
+            y["ids"],
+            y["length"],
+            tensorflow_kernel=self._takes_tensorflow_kernel(),
+        )
+
+    def _takes_tensorflow_kernel(self):
+        """Whether steps run on TensorFlow's own kernels, and those on a CPU."""
+        if keras.backend.backend() != "tensorflow" or self.jit_compile:
+            return False
+        import tensorflow as tf
+
+        return not tf.config.list_physical_devices("GPU")
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The loss alone; texts are measured outside of the graph, by `SlotTypeF1`."""

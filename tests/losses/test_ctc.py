@@ -5,7 +5,9 @@ import pytest
 from keras import ops
 
 from pad_keras.losses.functional import ctc_feasible, ctc_loss
-from tests.backend import compiled, gradient, numpy_of
+from tests.backend import BACKEND, compiled, finite_differences, gradient, numpy_of
+
+WAYS = [False, pytest.param(True, marks=pytest.mark.skipif(BACKEND != "tensorflow", reason="its"))]
 
 
 def by_enumeration(logits, target):
@@ -40,35 +42,51 @@ def expected(logits, mask, targets, lengths):
     return np.mean(losses)
 
 
-def test_it_is_the_sum_over_paths(batch):
-    found = float(numpy_of(ctc_loss(*map(ops.convert_to_tensor, batch))))
-    assert found == pytest.approx(expected(*batch), rel=1e-5)
+@pytest.fixture(params=WAYS, ids=lambda way: "kernel" if way else "loop")
+def loss(request):
+    """The loss as a function of arrays, each way that the backend has."""
+
+    def of(*arrays):
+        return ctc_loss(*map(ops.convert_to_tensor, arrays), tensorflow_kernel=request.param)
+
+    return of
 
 
-def test_too_few_frames_count_as_nothing(batch):
-    _, mask, targets, lengths = batch
+def test_it_is_the_sum_over_paths(loss, batch):
+    assert float(numpy_of(loss(*batch))) == pytest.approx(expected(*batch), rel=1e-5)
+
+
+def test_the_gradient_is_that_of_finite_differences(loss, batch):
+    logits, *rest = batch
+    slopes = finite_differences(lambda x: expected(x, *rest), logits)
+    np.testing.assert_allclose(gradient(lambda x: loss(x, *rest), logits), slopes, atol=1e-5)
+
+
+def test_too_few_frames_count_as_nothing(loss, batch):
+    logits, mask, targets, lengths = batch
     feasible = ctc_feasible(*map(ops.convert_to_tensor, (targets, lengths, mask.sum(1))))
     assert numpy_of(feasible).tolist() == [True, True, True, False]
-    logits = batch[0]
-    slope = gradient(lambda x: ctc_loss(x, *map(ops.convert_to_tensor, batch[1:])), logits)
+    slope = gradient(lambda x: loss(x, mask, targets, lengths), logits)
     assert np.isfinite(slope).all()
     assert not slope[3].any()
     assert slope[0].any()
 
 
-def test_empty_targets_count_as_nothing(batch):
+@pytest.mark.parametrize("empty", ["targets", "frames"])
+def test_nothing_counts_as_nothing(loss, batch, empty):
     logits, mask, targets, lengths = batch
-    found = ctc_loss(*map(ops.convert_to_tensor, (logits, mask, targets, 0 * lengths)))
-    assert float(numpy_of(found)) == 0
+    if empty == "frames":
+        mask = np.zeros_like(mask)
+    else:
+        lengths = np.zeros_like(lengths)
+    assert float(numpy_of(loss(logits, mask, targets, lengths))) == 0
+    assert not gradient(lambda x: loss(x, mask, targets, lengths), logits).any()
 
 
-def test_padding_of_logits_changes_nothing(batch):
+def test_padding_of_logits_changes_nothing(loss, batch):
     logits, *rest = batch
     garbage = np.where(rest[0][:, :, None], logits, 50.0)
-    values = [
-        float(numpy_of(ctc_loss(*map(ops.convert_to_tensor, (x, *rest)))))
-        for x in (logits, garbage)
-    ]
+    values = [float(numpy_of(loss(x, *rest))) for x in (logits, garbage)]
     assert values[0] == pytest.approx(values[1], rel=1e-6)
 
 
