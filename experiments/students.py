@@ -1,4 +1,4 @@
-"""The speech encoder that experiments start from."""
+"""The speech encoders that are shipped, and what a run keeps of the one that it starts from."""
 
 import pathlib
 
@@ -7,8 +7,11 @@ import keras
 from pad_keras import models
 from pad_keras.files import replaced_folder, write_atomically
 
-# Pretrained by experiments.pretrain; its README.md is the model card.
-PRETRAINED = str(pathlib.Path(__file__).parents[1] / "saved_models" / "mini-hubert")
+_SHIPPED = pathlib.Path(__file__).parents[1] / "saved_models"
+# Pretrained by experiments.pretrain, and what PAD made of it in longer than a quickstart takes.
+# Their README.md are the model cards.
+PRETRAINED = str(_SHIPPED / "mini-hubert")
+DISTILLED = str(_SHIPPED / "mini-hubert-pad")
 
 
 def save_undistilled(preset, folder):

@@ -3,7 +3,7 @@ import pytest
 from keras import ops
 
 from experiments.pretraining.compact import compact, rounded
-from experiments.students import PRETRAINED
+from experiments.students import DISTILLED, PRETRAINED
 from pad_keras.models import Wav2Vec2Backbone
 from tests.small import speech_student
 
@@ -35,7 +35,8 @@ def test_a_small_preset_is_read_like_any_other(tmp_path):
             assert theirs.dtype == "float32"
 
 
-def test_the_shipped_student_is_small_and_whole():
-    encoder = Wav2Vec2Backbone.from_preset(PRETRAINED)
+@pytest.mark.parametrize("shipped", [PRETRAINED, DISTILLED])
+def test_the_shipped_students_are_small_and_whole(shipped):
+    encoder = Wav2Vec2Backbone.from_preset(shipped)
     assert encoder.count_params() == Wav2Vec2Backbone.from_preset("mini").count_params()
     assert all(np.isfinite(weight).all() for weight in encoder.get_weights())

@@ -54,7 +54,7 @@ def test_quickstart_tells_its_story(told):
     ):
         assert words in story
     results = json.loads((folder / "runs" / "quickstart-tiny" / "quickstart.json").read_text())
-    assert results["heads"]["ic"].keys() == {"undistilled", "distilled"}
+    assert results["heads"]["ic"].keys() == {"undistilled", "distilled", "mini-hubert-pad"}
     for model in ("student", "intents", "slots"):
         name = f"quickstart-tiny-{model}"
         assert (folder / "saved_models" / name / "saved_model.pb").exists()
