@@ -88,7 +88,7 @@ def main(settings):
     encoders = {
         "undistilled": undistilled,
         "distilled": folder / "student",
-        SHIPPED: pathlib.Path(DISTILLED),
+        SHIPPED: DISTILLED,
     }
     heads = {
         task: {name: judge(settings, task, name, encoders[name]) for name in names}
@@ -110,7 +110,7 @@ def judge(settings, task, name, encoder):
         settings: `Settings`.
         task: `"ic"` or `"sf"`.
         name: str, how the encoder is called.
-        encoder: path of the preset.
+        encoder: str or path of the preset.
 
     Returns:
         Dict, as `understand` gives it.

@@ -83,11 +83,13 @@ def test_nothing_counts_as_nothing(loss, batch, empty):
     assert not gradient(lambda x: loss(x, mask, targets, lengths), logits).any()
 
 
-def test_padding_of_logits_changes_nothing(loss, batch):
+@pytest.mark.parametrize("padding", [50.0, np.nan])
+def test_padding_of_logits_changes_nothing(loss, batch, padding):
     logits, *rest = batch
-    garbage = np.where(rest[0][:, :, None], logits, 50.0)
+    garbage = np.where(rest[0][:, :, None], logits, np.float32(padding))
     values = [float(numpy_of(loss(x, *rest))) for x in (logits, garbage)]
     assert values[0] == pytest.approx(values[1], rel=1e-6)
+    assert np.isfinite(gradient(lambda x: loss(x, *rest), garbage)).all()
 
 
 def test_it_compiles(batch):

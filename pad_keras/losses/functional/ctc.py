@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from pad_keras.losses.functional.alignment import valid_units
+
 
 def ctc_feasible(targets, target_lengths, frame_counts):
     """Whether there are frames enough for a target: each repeat needs a blank between.
@@ -53,7 +55,7 @@ def ctc_loss(logits, frame_mask, targets, target_lengths, tensorflow_kernel=Fals
     # An infeasible target's loss is huge or infinite, and its gradient too: it gets an easy one.
     safe_lengths = ops.where(feasible, lengths, ops.minimum(lengths, 1))
     all_losses = _tensorflow_kernel if tensorflow_kernel else _keras_loop
-    losses = all_losses(ops.cast(logits, "float32"), frames, targets, safe_lengths)
+    losses = all_losses(valid_units(logits, frame_mask), frames, targets, safe_lengths)
     scaled = losses / ops.cast(ops.maximum(lengths, 1), "float32")
     return ops.mean(ops.where(feasible, scaled, ops.zeros_like(scaled)))
 
