@@ -160,7 +160,7 @@ def copy_lstms(lstm, layers):
 
     Args:
         lstm: `torch.nn.LSTM`.
-        layers: list of `keras.layers.Bidirectional`.
+        layers: list of `pad_keras.layers.BidirectionalLSTM`.
     """
     for index, layer in enumerate(layers):
         directions = ((layer.forward_layer, ""), (layer.backward_layer, "_reverse"))

@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from pad_keras.layers import FeatureSpecAugment
+from pad_keras.layers import BidirectionalLSTM, FeatureSpecAugment
 from pad_keras.losses.functional import ctc_loss
 from pad_keras.models.slot_vocabulary import SlotVocabulary
 from pad_keras.models.speech_task import SpeechTask
@@ -71,8 +71,7 @@ class SlotFiller(SpeechTask):
         self.recurrent, self.dropouts = [], []
         width = projection_dim
         for index in range(num_layers):
-            lstm = keras.layers.LSTM(lstm_dim, return_sequences=True)
-            layer = keras.layers.Bidirectional(lstm, name=f"lstm_{index}")
+            layer = BidirectionalLSTM(lstm_dim, name=f"lstm_{index}")
             layer.build((None, None, width))
             self.recurrent.append(layer)
             self.dropouts.append(keras.layers.Dropout(dropout, name=f"dropout_{index}"))
@@ -88,7 +87,7 @@ class SlotFiller(SpeechTask):
             features = self.augmentation(features, mask=mask, training=training)
         x = self.projection(features)
         for lstm, dropout in zip(self.recurrent, self.dropouts, strict=True):
-            x = dropout(lstm(x, mask=mask, training=training), training=training)
+            x = dropout(lstm(x, padding_mask=mask), training=training)
         return {"logits": self.classifier(x), "mask": mask}
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
