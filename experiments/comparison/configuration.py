@@ -95,6 +95,10 @@ class Comparison:
     """Utterances of a step of distillation."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Dtype policy of the student while it is distilled."""
+    buckets: int = 12
+    """Lengths that batches of distillation are padded to; fewer where compiling takes longest."""
+    pictures: int = 4
+    """Validation utterances whose alignment TensorBoard shows; 0 saves their time."""
     out: pathlib.Path = pathlib.Path("runs/comparison")
     """Everything goes here; what is done there already is not done again. Comparisons that share
     the folder share their distillations and heads."""
@@ -210,8 +214,10 @@ class Comparison:
                 batch_size=self.batch_size,
                 learning_rate=learning_rate,
                 precision=self.precision,
+                buckets=self.buckets,
                 seed=seed,
             ),
+            pictures=self.pictures,
             out=self.folder / "distil",
             tiny=self.tiny,
         )

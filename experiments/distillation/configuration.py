@@ -190,6 +190,9 @@ class Training:
     """Compute each transformer layer again in the backward pass: less memory for more time."""
     jit_compile: bool | None = None
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
+    buckets: int = 12
+    """Lengths that batches are padded to. Where XLA compiles, each takes its time once; with fewer
+    there is more padding, which changes no result."""
     devices: int = 1
     """Devices of this machine, GPUs where there are any, that share each batch; more than one on
     JAX alone. The result is that of one device but for rounding."""
@@ -203,6 +206,8 @@ class Training:
     def __post_init__(self):
         """Check what would otherwise fail only in the first step."""
         check_divisible(self.batch_size, self.devices)
+        if self.buckets < 1:
+            raise ValueError(f"`buckets` must be at least 1, got {self.buckets}.")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -230,6 +235,7 @@ class Configuration:
         "out",
         "pictures",
         "tiny",
+        "training.buckets",
         "training.cache_frames",
         "training.jit_compile",
         "training.devices",

@@ -87,7 +87,10 @@ def _distill(configuration, folder):
     for name, utterances in corpora.items():
         speakers = len({utterance.speaker for utterance in utterances})
         padding = data.padding_share(
-            utterances, configuration.training.batch_size, shuffle=name == "train"
+            utterances,
+            configuration.training.batch_size,
+            shuffle=name == "train",
+            buckets=configuration.training.buckets,
         )
         print(
             f"{name}: {len(utterances)} utterances of {speakers} speakers, "
@@ -101,12 +104,14 @@ def _distill(configuration, folder):
         for name, utterances in corpora.items()
     }
     frames = frame_cache(configuration, distiller.student, corpora)
-    batch_size = configuration.training.batch_size
+    batch_size, buckets = configuration.training.batch_size, configuration.training.buckets
     measured = {
         name: Split(
             data.batch_order(utterances, batch_size),
-            data.pipeline(utterances, batch_size, text=caches[name], states=frames),
-            data.pipeline(utterances, batch_size, text=caches[name]),
+            data.pipeline(
+                utterances, batch_size, text=caches[name], states=frames, buckets=buckets
+            ),
+            data.pipeline(utterances, batch_size, text=caches[name], buckets=buckets),
         )
         for name, utterances in corpora.items()
         if name != "train"
@@ -286,6 +291,7 @@ def fit(configuration, folder, distiller, train, valid):
             repeat=True,
             seed=training.seed,
             start_batch=start * steps,
+            buckets=training.buckets,
         )
         distiller.fit(
             batches,
