@@ -186,9 +186,9 @@ def main(settings):
         for batch in settings.batches:
             for seconds in settings.seconds:
                 samples = int(seconds * SAMPLE_RATE)
-                timed = compare(settings, name, ours, theirs, batch, samples)
+                timed, yardstick = compare(settings, name, ours, theirs, batch, samples)
                 ratio = measure.ratio(timed["transformers"], timed["pad_keras"])
-                share = operations_share(name, ours, batch, samples, timed)
+                share = operations_share(name, ours, batch, samples, timed, yardstick)
                 rows.append([f"{name}, {batch} x {seconds:g} s", ratio, share])
                 details.append({"pass": name, "batch": batch, "seconds": seconds, "times": timed})
                 print(f"{rows[-1][0]}: {ratio}")
@@ -231,7 +231,8 @@ def compare(settings, name, ours, theirs, batch, samples):
         samples: int.
 
     Returns:
-        Dict from `"pad_keras"`, `"transformers"` and `"matrix product"` to list of seconds.
+        Tuple of a dict from `"pad_keras"`, `"transformers"` and `"matrix product"` to list of
+        seconds, and the operations of that product.
     """
     waveform = speech(batch, samples)
     inputs = {"waveform": waveform, "padding_mask": np.ones(waveform.shape, "bool")}
@@ -244,12 +245,12 @@ def compare(settings, name, ours, theirs, batch, samples):
     tolerance = TOLERANCES[settings.precision]
     measure.check_equal("Ours and transformers", ours_run(), theirs_run(), tolerance)
     dtype = keras.dtype_policies.get(settings.precision).compute_dtype
-    product = computations.matrix_product(dtype)
+    product, operations = computations.matrix_product(dtype)
     runs = {"pad_keras": ours_run, "transformers": theirs_run, "matrix product": product}
-    return measure.in_turn(runs, settings.rounds)
+    return measure.in_turn(runs, settings.rounds), operations
 
 
-def operations_share(name, ours, batch, samples, timed):
+def operations_share(name, ours, batch, samples, timed, yardstick):
     """Operations a second of ours, of those of one large product of matrices.
 
     Args:
@@ -258,6 +259,7 @@ def operations_share(name, ours, batch, samples, timed):
         batch: int.
         samples: int.
         timed: dict, as `compare` gives it.
+        yardstick: int, operations of the product that `compare` timed.
 
     Returns:
         `Ratio`.
@@ -267,7 +269,7 @@ def operations_share(name, ours, batch, samples, timed):
         operations *= computations.TRAINING_FACTOR
     # Seconds an operation of the product, to those of ours.
     return measure.ratio(
-        [seconds / computations.MATRIX_OPERATIONS for seconds in timed["matrix product"]],
+        [seconds / yardstick for seconds in timed["matrix product"]],
         [seconds / operations for seconds in timed["pad_keras"]],
     )
 
