@@ -29,6 +29,7 @@ from typing import Literal
 
 import tyro
 
+from experiments.command_line import explained_errors
 from experiments.comparison.configuration import UNDISTILLED, Comparison, Variant
 from experiments.comparison.outcome import compare
 from experiments.distillation.configuration import METHODS
@@ -249,4 +250,5 @@ def main(settings):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Ablations, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Ablations, description=__doc__))

@@ -20,6 +20,7 @@ if not __package__:  # Run as a file, which puts this folder on the path and not
 
 import tyro
 
+from experiments.command_line import explained_errors
 from experiments.pretraining.configuration import Pretraining
 from experiments.pretraining.report import print_report
 from experiments.pretraining.run import pretrain
@@ -32,4 +33,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with explained_errors():
+        main()

@@ -23,6 +23,7 @@ import sys
 import soundfile
 import tyro
 
+from experiments.command_line import explained_errors
 from experiments.distillation.configuration import METHODS, Configuration, Student, Training
 from experiments.distillation.corpora import read_corpora
 from experiments.distillation.report import print_report
@@ -210,4 +211,5 @@ def run_script(name, *arguments):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Settings, description=__doc__))

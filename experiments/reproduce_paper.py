@@ -33,6 +33,7 @@ from typing import Literal
 
 import tyro
 
+from experiments.command_line import explained_errors
 from experiments.comparison.configuration import Heads
 from experiments.comparison.grid import Grid
 from experiments.comparison.outcome import compare
@@ -222,4 +223,5 @@ def print_plan(comparison):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(ReproducePaper, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(ReproducePaper, description=__doc__))

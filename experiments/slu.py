@@ -23,6 +23,7 @@ if not __package__:  # Run as a file, which puts this folder on the path and not
 
 import tyro
 
+from experiments.command_line import explained_errors
 from experiments.understanding.configuration import configurations
 from experiments.understanding.report import print_results
 from experiments.understanding.run import understand
@@ -35,4 +36,5 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    with explained_errors():
+        main()

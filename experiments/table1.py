@@ -34,6 +34,7 @@ import dataclasses
 
 import tyro
 
+from experiments.command_line import explained_errors
 from experiments.comparison.configuration import UNDISTILLED, Comparison, Variant
 from experiments.comparison.outcome import compare
 from experiments.distillation.configuration import METHODS
@@ -117,4 +118,5 @@ def main(settings):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Table1, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Table1, description=__doc__))
