@@ -32,7 +32,7 @@ import tyro
 from experiments.command_line import explained_errors
 from experiments.comparison.configuration import UNDISTILLED, Comparison, Variant
 from experiments.comparison.outcome import compare
-from experiments.distillation.configuration import METHODS
+from experiments.distillation.methods import METHODS
 
 BASES = ("pad-slocal", "pad-glob")
 _TINY_GROUPS = 2

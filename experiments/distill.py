@@ -20,7 +20,7 @@ if not __package__:  # Run as a file, which puts this folder on the path and not
 import tyro
 
 from experiments.command_line import explained_errors
-from experiments.distillation.configuration import configurations
+from experiments.distillation.methods import configurations
 from experiments.distillation.report import print_report
 from experiments.distillation.run import distill
 

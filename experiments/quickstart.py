@@ -24,8 +24,9 @@ import soundfile
 import tyro
 
 from experiments.command_line import explained_errors
-from experiments.distillation.configuration import METHODS, Configuration, Student, Training
+from experiments.distillation.configuration import Configuration, Student, Training
 from experiments.distillation.corpora import read_corpora
+from experiments.distillation.methods import METHODS
 from experiments.distillation.report import print_report
 from experiments.distillation.run import distill
 from experiments.results import print_table, write_json

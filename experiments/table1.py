@@ -37,7 +37,7 @@ import tyro
 from experiments.command_line import explained_errors
 from experiments.comparison.configuration import UNDISTILLED, Comparison, Variant
 from experiments.comparison.outcome import compare
-from experiments.distillation.configuration import METHODS
+from experiments.distillation.methods import METHODS
 
 # What each method of PAD refines.
 PAIRS = (

@@ -23,9 +23,14 @@ import tyro
 
 from experiments.backends import resolve_jit
 from experiments.benchmarks import computations, measure
-from experiments.distillation import configuration as distillation
-from experiments.distillation import run
 from experiments.distillation.corpora import read_corpora
+from experiments.distillation.methods import METHODS, configurations
+from experiments.distillation.parts import (
+    build_distiller,
+    build_teacher,
+    compile_distiller,
+    frame_cache,
+)
 from experiments.students import PRETRAINED
 from pad_keras import data
 
@@ -37,7 +42,7 @@ TEACHER, INPUT = "teacher, not cached", "input"
 class Settings:
     """What is distilled, and how often each part runs."""
 
-    method: Literal[tuple(distillation.METHODS)] = "pad-slocal"
+    method: Literal[tuple(METHODS)] = "pad-slocal"
     """The losses; see experiments.distill."""
     preset: str = PRETRAINED
     """The student."""
@@ -67,7 +72,7 @@ class Settings:
         Returns:
             `Configuration`.
         """
-        base = distillation.configurations()[self.method][1]
+        base = configurations()[self.method][1]
         training = dataclasses.replace(
             base.training,
             batch_size=self.batch_size,
@@ -93,13 +98,13 @@ def parts(configuration, folder):
         reads.
     """
     train = read_corpora(configuration.data)["train"]
-    teacher = run.build_teacher(configuration, train)
-    distiller = run.build_distiller(configuration, teacher)
+    teacher = build_teacher(configuration, train)
+    distiller = build_distiller(configuration, teacher)
     units = data.TeacherCache.build(teacher, train, folder / "units")
-    frames = run.frame_cache(configuration, distiller.student, {"train": train})
+    frames = frame_cache(configuration, distiller.student, {"train": train})
     size = configuration.training.batch_size
     steps = data.batches_per_epoch(train, size)
-    run.compile_distiller(distiller, configuration.training, steps)
+    compile_distiller(distiller, configuration.training, steps)
     batches = data.pipeline(train, size, text=units, states=frames, shuffle=True)
     batch = _longest(batches)
     tokenizer = data.TextTokenizer.for_utterances(teacher.tokenizer, train)

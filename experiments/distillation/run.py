@@ -1,35 +1,23 @@
 """A distillation run, from a configuration to a folder of results."""
 
 import dataclasses
-import math
 
 import keras
 
-from experiments.backends import resolve_jit, shared_among
-from experiments.caches import announced_cache
+from experiments.backends import shared_among
 from experiments.distillation.corpora import read_corpora
+from experiments.distillation.measures import Split, UntrainedMeasures, measure
+from experiments.distillation.parts import (
+    build_distiller,
+    build_teacher,
+    compile_distiller,
+    frame_cache,
+)
 from experiments.distillation.speeds import at_speeds
 from experiments.locks import alone_in
 from experiments.memory import check_memory
-from experiments.optimization import encoder_optimizer
 from experiments.results import decisive, plain, versions, write_json
-from pad_keras import callbacks, data, models
-from pad_keras.data.fingerprints import weights_hash
-
-
-@dataclasses.dataclass
-class Split:
-    """A part of a corpus that is measured.
-
-    Args:
-        utterances: list of `Utterance`, in the order of the batches.
-        batches: `tf.data.Dataset`, of waveforms or of a front end's frames.
-        waveforms: `tf.data.Dataset` of the same batches, of waveforms.
-    """
-
-    utterances: list
-    batches: object
-    waveforms: object
+from pad_keras import callbacks, data
 
 
 @dataclasses.dataclass
@@ -139,111 +127,6 @@ def _distill(configuration, folder):
     return plain(results)
 
 
-def build_teacher(configuration, train):
-    """The frozen teacher of a configuration.
-
-    Args:
-        configuration: `Configuration`.
-        train: list of `Utterance`, whose transcripts `weighting="idf"` and `centring="corpus"`
-            learn from.
-
-    Returns:
-        `TextTeacher`, in float32 whatever the student's precision.
-    """
-    settings = configuration.teacher
-    teacher = models.TextTeacher.from_preset(
-        settings.preset,
-        text_units=settings.text_units,
-        layer=settings.layer,
-        significance_layers=settings.significance_layers,
-        centring=settings.centring,
-        dtype="float32",
-    )
-    transcripts = [utterance.text for utterance in train]
-    if configuration.objective.weighting == "idf":
-        teacher.adapt_idf(transcripts)
-    if settings.centring == "corpus":
-        teacher.adapt_mean(transcripts)
-    return teacher
-
-
-def build_distiller(configuration, teacher):
-    """Student, losses and, if the widths differ, the projection between.
-
-    Args:
-        configuration: `Configuration`.
-        teacher: `TextTeacher`.
-
-    Returns:
-        `AlignmentDistiller`, not compiled.
-    """
-    settings = dataclasses.asdict(configuration.student)
-    preset = settings.pop("preset")
-    changes = {name: value for name, value in settings.items() if value is not None}
-    student = models.Wav2Vec2Backbone.from_preset(
-        preset,
-        dtype=configuration.training.precision,
-        gradient_checkpointing=configuration.training.gradient_checkpointing,
-        **changes,
-    )
-    return models.AlignmentDistiller(
-        teacher=teacher,
-        student=student,
-        distillation_losses=configuration.objective.build(),
-        distillation_loss_weights=list(configuration.objective.weights),
-    )
-
-
-def frame_cache(configuration, student, corpora):
-    """The frames of a frozen front end, computed once.
-
-    Args:
-        configuration: `Configuration`.
-        student: `Wav2Vec2Backbone`.
-        corpora: dict of lists of `Utterance`.
-
-    Returns:
-        `HiddenStateCache`; `None` if the front end is trained or nothing is to be cached.
-
-    Raises:
-        OSError: if the disk has too little room.
-    """
-    if not (configuration.training.cache_frames and configuration.student.freeze_feature_encoder):
-        return None
-    front_end = models.FrontEnd(student.feature_encoder)
-    # No coarser than what the student computes in.
-    precision = configuration.training.precision
-    dtype = "float32" if precision == "float32" else "float16"
-    utterances = list({u.id: u for split in corpora.values() for u in split}.values())
-    folder = configuration.out / "frames" / f"{weights_hash(front_end)[:12]}-{precision}"
-    return announced_cache(
-        "frames of the front end",
-        front_end,
-        utterances,
-        folder,
-        instead="--training.no-cache-frames to run the front end in each step",
-        dtype=dtype,
-    )
-
-
-def compile_distiller(distiller, training, steps_per_epoch):
-    """Give a distiller its optimizer.
-
-    Args:
-        distiller: `AlignmentDistiller`.
-        training: `Training`.
-        steps_per_epoch: int.
-    """
-    updates = max(2, steps_per_epoch * training.epochs // training.accumulation)
-    optimizer = encoder_optimizer(
-        training,
-        math.ceil(training.warmup_share * updates),
-        updates,
-        gradient_accumulation_steps=training.accumulation if training.accumulation > 1 else None,
-    )
-    distiller.compile(optimizer=optimizer, jit_compile=resolve_jit(training.jit_compile))
-
-
 def fit(configuration, folder, distiller, train, valid):
     """Train, from the start or from the newest checkpoint.
 
@@ -329,50 +212,6 @@ def _pictures(configuration, valid, tokenizer, log_dir):
     batch = next(iter(valid.waveforms.skip(middle)))
     shown = valid.utterances[middle * batch_size :]
     return callbacks.AlignmentSummary(log_dir, batch, shown, tokenizer, configuration.pictures)
-
-
-def measure(distiller, split):
-    """Loss and alignment measures of a split.
-
-    Args:
-        distiller: `AlignmentDistiller`, compiled.
-        split: `Split`.
-
-    Returns:
-        Dict of floats.
-    """
-    evaluation = callbacks.AlignmentEvaluation(
-        split.batches, split.utterances, distiller.teacher.tokenizer
-    )
-    losses = distiller.evaluate(split.batches, verbose=0, return_dict=True)
-    return {name: float(v) for name, v in {**losses, **evaluation.evaluate(distiller)}.items()}
-
-
-class UntrainedMeasures(keras.callbacks.Callback):
-    """Measures the student before its first step; a resumed run keeps what the first one saw.
-
-    Args:
-        split: `Split`, the validation set.
-    """
-
-    def __init__(self, split):
-        super().__init__()
-        self.split = split
-        self.measures = {}
-
-    def on_train_begin(self, logs=None):
-        """Measure once."""
-        if not self.measures:
-            measured = measure(self.model, self.split)
-            self.measures = {f"val_{name}": value for name, value in measured.items()}
-
-    def get_state(self):
-        """What a checkpoint keeps."""
-        return self.measures
-
-    def set_state(self, state):
-        """Take back what a checkpoint kept."""
-        self.measures = state
 
 
 def _fingerprint(configuration):

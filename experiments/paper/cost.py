@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from experiments.comparison.jobs import Distillation
-from experiments.distillation.run import build_distiller, build_teacher, compile_distiller
+from experiments.distillation.parts import build_distiller, build_teacher, compile_distiller
 from experiments.understanding.corpora import read_splits
 from experiments.understanding.run import load_encoder
 from experiments.understanding.tasks import task_of

@@ -5,7 +5,8 @@ import pytest
 import tyro
 
 from experiments.ablations import GROUPS, Ablations, main
-from experiments.distillation.configuration import METHODS, Data, Student
+from experiments.distillation.configuration import Data, Student
+from experiments.distillation.methods import METHODS
 from experiments.table1 import Table1
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND

@@ -20,7 +20,8 @@ from experiments.comparison.outcome import compare
 from experiments.comparison.report import markdown, tables
 from experiments.comparison.run import announce, run_grid
 from experiments.comparison.summary import summarise
-from experiments.distillation.configuration import METHODS, Data
+from experiments.distillation.configuration import Data
+from experiments.distillation.methods import METHODS
 from experiments.locks import alone_in
 from experiments.results import write_json
 from experiments.statistics import paired_difference

@@ -5,7 +5,8 @@ import pytest
 import tyro
 
 from experiments.distill import configurations
-from experiments.distillation.configuration import METHODS, Configuration, Objective
+from experiments.distillation.configuration import Configuration, Objective
+from experiments.distillation.methods import METHODS
 from experiments.pretraining.configuration import Pretraining
 from experiments.results import decisive, plain, write_json
 from experiments.understanding.configuration import Understanding

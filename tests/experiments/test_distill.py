@@ -18,8 +18,9 @@ from experiments.distillation.configuration import (
     Training,
 )
 from experiments.distillation.corpora import read_corpora
+from experiments.distillation.parts import build_distiller, build_teacher
 from experiments.distillation.report import comparison, print_report
-from experiments.distillation.run import build_distiller, build_teacher, distill
+from experiments.distillation.run import distill
 from experiments.understanding.configuration import EMBEDDED_CORPORA, Understanding
 from experiments.understanding.corpora import read_splits
 from pad_keras import callbacks
