@@ -5,7 +5,7 @@ import pytest
 import tyro
 
 from experiments.distill import configurations
-from experiments.distillation.configuration import Configuration, Objective
+from experiments.distillation.configuration import Configuration, Objective, Training
 from experiments.distillation.methods import METHODS
 from experiments.pretraining.configuration import Pretraining
 from experiments.results import decisive, plain, write_json
@@ -93,3 +93,8 @@ def test_what_changes_no_number_are_fields(configuration):
     left = decisive(plain(configuration), configuration.FREE)
     assert left.keys() == names.keys() - set(configuration.FREE)
     assert not {"seed", "seeds", "training.seed"} & set(configuration.FREE)
+
+
+def test_no_bucket_is_refused():
+    with pytest.raises(ValueError, match="`buckets` must be at least 1, got 0"):
+        Training(buckets=0)

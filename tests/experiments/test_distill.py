@@ -23,7 +23,7 @@ from experiments.distillation.report import comparison, print_report
 from experiments.distillation.run import distill
 from experiments.understanding.configuration import EMBEDDED_CORPORA, Understanding
 from experiments.understanding.corpora import read_splits
-from pad_keras import callbacks
+from pad_keras import callbacks, data
 from pad_keras.data import BadInputError, TextTokenizer, total_hours
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND, DEVICES
@@ -85,6 +85,20 @@ def test_a_run_from_audio_is_the_same_as_from_frames(base, whole):
         assert losses
         for name, value in losses.items():
             assert found[name] == pytest.approx(value, rel=1e-3)
+
+
+def test_all_batches_of_a_run_are_padded_to_as_many_lengths_as_asked_for(base, monkeypatch):
+    given, pipeline = [], data.pipeline
+
+    def noting(*arguments, **options):
+        given.append(options["buckets"])
+        return pipeline(*arguments, **options)
+
+    monkeypatch.setattr(data, "pipeline", noting)
+    training = dataclasses.replace(base.training, buckets=2, epochs=1)
+    distill(dataclasses.replace(base, name="buckets", training=training, pictures=0))
+    # Training; validation and test from frames and from audio.
+    assert given == [2] * 5
 
 
 def test_a_front_end_that_is_trained_is_not_cached(base, tmp_path):

@@ -8,6 +8,7 @@ from experiments.comparison.grid import Grid
 from experiments.comparison.jobs import Distillation
 from experiments.distillation.configuration import Data
 from experiments.distillation.methods import METHODS
+from experiments.results import decisive, plain
 from tests.experiments.comparison.conftest import Two
 
 
@@ -40,6 +41,15 @@ def test_all_methods_share_everything_but_the_objective(comparison):
     assert one == same
     assert one.student.freeze_feature_encoder
     assert one.student.preset == str(comparison.undistilled)
+
+
+def test_buckets_and_pictures_reach_each_distillation(comparison):
+    changed = dataclasses.replace(comparison, buckets=3, pictures=0)
+    found = changed.distillation(changed.variants()[0], 1e-3, 1)
+    assert (found.training.buckets, found.pictures) == (3, 0)
+    # They change no result: what is done counts as done.
+    usual = comparison.distillation(comparison.variants()[0], 1e-3, 1)
+    assert decisive(plain(found), found.FREE) == decisive(plain(usual), usual.FREE)
 
 
 def test_the_topline_is_the_teacher(comparison):
