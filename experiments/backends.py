@@ -42,6 +42,24 @@ def has_gpu():
     return torch.cuda.is_available()
 
 
+def keep_compilations(folder):
+    """Have JAX keep what XLA compiles for a second or longer, for later jobs and processes.
+
+    Jobs that differ in seeds or weights alone compile the same, and a new model compiles anew.
+    A folder that the user has chosen (`JAX_COMPILATION_CACHE_DIR`) stays. TensorFlow and torch keep
+    nothing.
+
+    Args:
+        folder: path.
+    """
+    if keras.backend.backend() != "jax":
+        return
+    import jax
+
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+
+
 def steps_at_once(steps):
     """How many steps of a small model to run without returning to Python between them.
 
