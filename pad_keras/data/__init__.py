@@ -1,5 +1,6 @@
 """Corpora and tf.data pipelines."""
 
+from pad_keras import gpus
 from pad_keras.data.audio import SAMPLE_RATE, decode_audio, tensorflow_io_works
 from pad_keras.data.audio_snips import audio_snips
 from pad_keras.data.batch_plan import BatchPlan
@@ -27,6 +28,8 @@ from pad_keras.data.utterance import (
     check_disjoint_speakers,
     total_hours,
 )
+
+gpus.leave_to_backend()
 
 __all__ = [
     "BadInputError",

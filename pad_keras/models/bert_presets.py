@@ -6,6 +6,8 @@ import pathlib
 
 import keras_hub
 
+from pad_keras import gpus
+
 MINILM = "minilm"
 
 
@@ -55,6 +57,8 @@ def load_tokenizer(folder):
     Returns:
         `keras_hub.tokenizers.BertTokenizer`.
     """
+    # It looks words up by TensorFlow.
+    gpus.leave_to_backend()
     vocabulary = os.path.join(folder, "vocab.txt")
     described = (os.path.join(folder, name) for name in ("tokenizer.json", "tokenizer_config.json"))
     if os.path.isfile(vocabulary) and not any(map(os.path.isfile, described)):
