@@ -3,21 +3,22 @@
 import contextlib
 import os
 import sys
+import tempfile
+import traceback
 
 from experiments.locks import BusyError
 
-_TRACEBACK = "PAD_KERAS_TRACEBACK"
-# What a wrong argument, a broken file, a full disk or another process may cause. Their messages
-# say what would do; whatever else is raised is a mistake of ours, and shows where it came from.
-_EXPLAINED = (ValueError, OSError, BusyError)
+# What a wrong argument, a broken file, a full disk, a missing package or another process causes:
+# the message says what would do.
+_EXPLAINED = (ValueError, OSError, ImportError, BusyError)
 _INTERRUPTED = 130
 
 
 @contextlib.contextmanager
 def explained_errors():
-    """End the process with an error's message alone, where that says what to do.
+    """End the process with an error's message, and where it was found in a file.
 
-    With `PAD_KERAS_TRACEBACK=1` in the environment errors are raised as they are.
+    Other errors are raised as they are.
 
     Raises:
         SystemExit: in place of such an error, and of Ctrl-C.
@@ -30,13 +31,18 @@ def explained_errors():
             main()
     ```
     """
-    if os.environ.get(_TRACEBACK):
-        yield
-        return
     try:
         yield
     except _EXPLAINED as error:
-        sys.exit(f"\nerror: {error}\n({_TRACEBACK}=1 shows where it was found)")
+        sys.exit(f"\nerror: {error}\n(where it was found: {_written_traceback()})")
     except KeyboardInterrupt:
         print("\nstopped", file=sys.stderr)
         sys.exit(_INTERRUPTED)
+
+
+def _written_traceback():
+    """Path of a new file with the traceback of the error at hand."""
+    handle, path = tempfile.mkstemp(prefix="pad-keras-", suffix=".txt")
+    with os.fdopen(handle, "w") as file:
+        traceback.print_exc(file=file)
+    return path

@@ -15,7 +15,7 @@ and on disk; with --plan it stops there. Results go to runs/paper as paper.json,
 superb.md and pictures. A run that was killed goes on when the same command is given again; jobs
 that are done are not done again, and the plan counts what is left.
 
-The whole has not been run: neither these corpora nor a GPU were at hand. What is tested is the tiny
+The whole has not been run: these corpora were not at hand. What is tested is the tiny
 mode, on small trees in the corpora's layouts, with narrow checkpoints of the two architectures and
 random weights; PAD_KERAS_WHOLE_CHECKPOINTS=1 makes tests/experiments/test_reproduce_paper.py take
 checkpoints of the full size.
@@ -99,6 +99,8 @@ class ReproducePaper:
     """Utterances of a step of distillation."""
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "mixed_bfloat16"
     """Dtype policy of the student while it is distilled; float32 suits CPUs."""
+    buckets: int = 12
+    """Lengths that batches of distillation are padded to; fewer where compiling takes longest."""
     head_learning_rates: tuple[float, ...] = (1e-4,)
     """Of the heads; the best on valid is tested. SUPERB lets one tune it and nothing else."""
     head_seeds: tuple[int, ...] = (0,)
@@ -164,6 +166,7 @@ class ReproducePaper:
             teacher=Teacher(self.teacher),
             epochs=self.epochs,
             batch_size=self.batch_size,
+            buckets=self.buckets,
             precision=self.precision,
             out=self.out,
             tiny=self.tiny,

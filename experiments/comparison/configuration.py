@@ -96,7 +96,8 @@ class Comparison:
     precision: Literal["float32", "mixed_bfloat16", "mixed_float16"] = "float32"
     """Dtype policy of the student while it is distilled."""
     buckets: int = 12
-    """Lengths that batches of distillation are padded to; fewer where compiling takes longest."""
+    """Lengths that batches of distillation are padded to, see experiments.distill; fewer where
+    compiling takes longest."""
     pictures: int = 4
     """Validation utterances whose alignment TensorBoard shows; 0 saves their time."""
     out: pathlib.Path = pathlib.Path("runs/comparison")

@@ -1,6 +1,5 @@
 """From a comparison to its tables and figures: what table 1 and the ablations share."""
 
-from experiments.backends import keep_compilations
 from experiments.comparison.figures import write_figures
 from experiments.comparison.grid import Grid
 from experiments.comparison.publish import publish
@@ -34,7 +33,6 @@ def compare(comparison, name, pairs, groups):
     grid = Grid(comparison)
     announce(grid)
     if not comparison.report_only:
-        keep_compilations(comparison.folder / "compilations")
         run_grid(grid)
     summary = summarise(grid, pairs)
     folder = comparison.folder

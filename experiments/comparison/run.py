@@ -2,6 +2,7 @@
 
 import time
 
+from experiments.backends import keep_compilations
 from experiments.comparison.jobs import Distillation, run_job
 from experiments.locks import BusyError, alone_in, one_after_another
 from experiments.students import save_undistilled
@@ -12,12 +13,16 @@ _SECONDS_BETWEEN_LOOKS = 10
 def prepare_student(comparison):
     """Keep the student as it is before any distillation; all distillations start from it.
 
+    What JAX compiles from here on is kept too.
+
     Args:
         comparison: `Comparison`.
 
     Raises:
         ValueError: if the folder's distillations started from another student.
     """
+    if not comparison.report_only:
+        keep_compilations(comparison.folder / "compilations")
     if comparison.undistilled.is_dir() or not comparison.report_only:
         with one_after_another(comparison.undistilled):
             save_undistilled(comparison.student.preset, comparison.undistilled)

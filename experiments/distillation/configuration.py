@@ -192,7 +192,7 @@ class Training:
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
     buckets: int = 12
     """Lengths that batches are padded to. Where XLA compiles, each takes its time once; with fewer
-    there is more padding, which changes no result."""
+    there is more padding, which changes nothing but which frames dropout draws."""
     devices: int = 1
     """Devices of this machine, GPUs where there are any, that share each batch; more than one on
     JAX alone. The result is that of one device but for rounding."""
@@ -228,8 +228,8 @@ class Configuration:
     tiny: bool = False
     """Try everything out in a minute: a few utterances, two epochs."""
 
-    # Fields that may differ when a run goes on: they change no number but for rounding. (`tiny`
-    # changes others in its resolved form.)
+    # Fields that may differ when a run goes on: they change no number but for rounding, and
+    # buckets which frames dropout draws. (`tiny` changes others in its resolved form.)
     FREE: ClassVar[tuple[str, ...]] = (
         "name",
         "out",
@@ -263,4 +263,6 @@ class Configuration:
         training = dataclasses.replace(
             self.training, epochs=2, batch_size=math.ceil(4 / devices) * devices
         )
-        return dataclasses.replace(self, data=data, training=training, pictures=2)
+        return dataclasses.replace(
+            self, data=data, training=training, pictures=min(2, self.pictures)
+        )

@@ -57,7 +57,7 @@ def tensorflow_io_works():
 
 
 def decode_audio(contents, sample_rate=SAMPLE_RATE, decoder="soundfile"):
-    """Decode FLAC, WAV or Ogg Vorbis to a mono waveform at a given rate.
+    """Decode FLAC, WAV or Ogg (Vorbis, Opus) to a mono waveform at a given rate.
 
     Works eagerly and inside a `tf.data` graph. Channels are averaged. A file that is cut short
     is refused, never returned in part.

@@ -8,6 +8,9 @@ import soxr
 
 LEAST_RATE, GREATEST_RATE = 1_000, 768_000
 _BLOCK = 2**16
+# Bytes of the header of an Ogg page, up to the number of its segments; where its flags stand, and
+# the flag of the last page of a stream.
+_OGG_HEADER, _OGG_FLAGS, _OGG_LAST = 27, 5, 4
 
 
 def is_possible_rate(rate):
@@ -65,9 +68,15 @@ def _read(file):
 
 
 def _check_complete(contents):
-    """Refuse a RIFF file whose data chunk runs past the end: soundfile would return a part."""
-    if contents[:4] != b"RIFF":
-        return
+    """Refuse a file that is cut short where soundfile would return a part."""
+    if contents[:4] == b"RIFF":
+        _check_data_chunk(contents)
+    elif contents[:4] == b"OggS":
+        _check_last_page(contents)
+
+
+def _check_data_chunk(contents):
+    """Refuse a RIFF file whose data chunk runs past the end."""
     position = 12
     while position + 8 <= len(contents):
         name = contents[position : position + 4]
@@ -79,6 +88,19 @@ def _check_complete(contents):
                 f"of {size} bytes."
             )
         position += 8 + size + size % 2
+
+
+def _check_last_page(contents):
+    """Refuse an Ogg file whose last page is not whole, or not the end of a stream (RFC 3533)."""
+    page = contents[contents.rfind(b"OggS") :]
+    segments = page[_OGG_HEADER : _OGG_HEADER + page[_OGG_HEADER - 1]] if _has_header(page) else b""
+    size = _OGG_HEADER + len(segments) + sum(segments)
+    if not _has_header(page) or size > len(page) or not page[_OGG_FLAGS] & _OGG_LAST:
+        raise ValueError("The audio file is cut short: its last Ogg page does not end the stream.")
+
+
+def _has_header(page):
+    return len(page) >= _OGG_HEADER and len(page) >= _OGG_HEADER + page[_OGG_HEADER - 1]
 
 
 def resample(mono, rate, target):

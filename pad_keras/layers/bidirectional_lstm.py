@@ -36,9 +36,20 @@ class BidirectionalLSTM(keras.layers.Layer):
         self.units = units
         self.supports_masking = True
         self.forward_layer, self.backward_layer = (
-            keras.layers.LSTM(units, return_sequences=True, dtype=self.dtype_policy, name=name)
+            keras.layers.LSTM(
+                units,
+                return_sequences=True,
+                use_cudnn=self._use_cudnn(),
+                dtype=self.dtype_policy,
+                name=name,
+            )
             for name in ("forward", "backward")
         )
+
+    def _use_cudnn(self):
+        """JAX's binding of cuDNN refuses 16 bit, and only once it is compiled."""
+        is_refused = keras.backend.backend() == "jax" and self.compute_dtype != "float32"
+        return False if is_refused else "auto"
 
     def build(self, input_shape):
         """Create both directions' weights."""

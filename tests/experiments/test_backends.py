@@ -18,7 +18,7 @@ print(jax.jit(lambda x: (x @ x).sum())(jax.numpy.ones((3, 3))))
 
 def compile_in(folder, **environment):
     command = [sys.executable, "-c", COMPILE, str(folder)]
-    environment = {**os.environ, **environment}
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": "", **environment}
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
 
 
