@@ -25,15 +25,6 @@ FORMATS = {
 # 16 bit, but for these; Opus bends a tone at its ends.
 TOLERANCE = {"flac24": 1e-6, "wav24": 1e-6, "wav_float": 1e-6, "wav8": 0.02}
 TOLERANCE |= {"vorbis": 0.02, "opus": 0.1}
-    "opus": 0.2,
-    "vorbis": 0.02,
-    "wav8": 0.02,
-    "flac16": 1e-4,
-    "flac24": 1e-6,
-    "wav16": 1e-4,
-    "wav24": 1e-6,
-    "wav_float": 1e-6,
-}
 
 
 def encoded(wave, rate=16_000, name="flac16"):
