@@ -20,6 +20,7 @@ import numpy as np
 import tyro
 
 from experiments.benchmarks import computations, measure
+from experiments.command_line import explained_errors
 from pad_keras.models import Wav2Vec2Backbone
 from pad_keras.models.wav2vec2.memory import training_bytes
 from pad_keras.models.wav2vec2.transformers_config import SAMPLE_RATE
@@ -184,4 +185,5 @@ def main(settings):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Settings, description=__doc__))

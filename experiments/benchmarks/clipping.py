@@ -18,6 +18,7 @@ import numpy as np
 import tyro
 
 from experiments.benchmarks.measure import RESULTS
+from experiments.command_line import explained_errors
 from experiments.results import print_table, versions, write_json
 from pad_keras.models import UtteranceClassifier, Wav2Vec2Backbone
 from pad_keras.optimizers import ClippedAdam
@@ -110,4 +111,5 @@ def main(settings):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Settings, description=__doc__))

@@ -23,6 +23,7 @@ import tyro
 
 from experiments.benchmarks import measure
 from experiments.benchmarks.head_steps import CLASSIFIER, FILLER, POOLED, TORCH, candidates
+from experiments.command_line import explained_errors
 
 TOLERANCE = 1e-4
 # Steps that one round takes the time of: one of pooled states takes a millisecond.
@@ -144,4 +145,5 @@ def _row(seconds, name, other, shown):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Settings, description=__doc__))

@@ -25,6 +25,7 @@ import tyro
 from experiments.benchmarks import measure
 from experiments.benchmarks.padding import COLUMNS, shares
 from experiments.benchmarks.torch_loader import loader
+from experiments.command_line import explained_errors
 from experiments.results import print_table
 from pad_keras.data import BatchPlan, batch_order, librispeech, pipeline, total_hours
 
@@ -196,4 +197,5 @@ def _report(timed, audio, padding, settings):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Settings, description=__doc__))

@@ -26,6 +26,7 @@ import numpy as np
 import tyro
 
 from experiments.benchmarks import measure
+from experiments.command_line import explained_errors
 from pad_keras.models import Wav2Vec2Backbone
 
 # Relative, of losses after some updates; kernels may add in another order from run to run.
@@ -228,4 +229,5 @@ def _last(folder):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Settings, description=__doc__))

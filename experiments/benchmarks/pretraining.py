@@ -23,6 +23,7 @@ from keras import ops
 from experiments.backends import resolve_jit
 from experiments.benchmarks import measure
 from experiments.benchmarks.encoder import NO_CHANCE, TINY, speech
+from experiments.command_line import explained_errors
 from experiments.optimization import encoder_optimizer
 from experiments.pretraining.configuration import Pretraining
 from pad_keras.models import MaskedPredictionModel, Wav2Vec2Backbone
@@ -225,4 +226,5 @@ def main(settings):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Settings, description=__doc__))

@@ -26,6 +26,7 @@ import tyro
 from rich.progress import track
 
 from experiments.benchmarks import encoder, measure
+from experiments.command_line import explained_errors
 from pad_keras import export_saved_model
 from pad_keras.models.wav2vec2.transformers_config import SAMPLE_RATE
 
@@ -228,4 +229,5 @@ def _cold_starts(settings, folders, waveform_path):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Settings, description=__doc__))

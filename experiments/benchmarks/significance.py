@@ -26,6 +26,7 @@ from keras import ops
 from experiments.benchmarks import measure
 from experiments.benchmarks.computations import compiled
 from experiments.benchmarks.measure import in_own_process
+from experiments.command_line import explained_errors
 from pad_keras.models import Wav2Vec2Backbone
 from pad_keras.models.wav2vec2.transformers_config import SAMPLE_RATE
 
@@ -180,4 +181,5 @@ def main(settings):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Settings, description=__doc__))

@@ -27,6 +27,7 @@ from keras import ops
 from experiments.benchmarks import measure
 from experiments.benchmarks.computations import compiled
 from experiments.benchmarks.measure import in_own_process
+from experiments.command_line import explained_errors
 from pad_keras.losses.functional import anchor_spans, pool_spans, select_anchors, take_frames
 
 # Widest first: the series over their number leaves the longest span alone.
@@ -169,4 +170,5 @@ def _time_series(cases, rounds):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Settings, description=__doc__))

@@ -23,6 +23,7 @@ import tyro
 
 from experiments.backends import resolve_jit
 from experiments.benchmarks import computations, measure
+from experiments.command_line import explained_errors
 from experiments.distillation.corpora import read_corpora
 from experiments.distillation.methods import METHODS, configurations
 from experiments.distillation.parts import (
@@ -212,4 +213,5 @@ def main(settings):
 
 
 if __name__ == "__main__":
-    main(tyro.cli(Settings, description=__doc__))
+    with explained_errors():
+        main(tyro.cli(Settings, description=__doc__))
