@@ -4,6 +4,8 @@ import contextlib
 
 import keras
 
+from pad_keras.gpus import has_accelerator
+
 _MOST_STEPS_AT_ONCE = 50
 
 
@@ -19,27 +21,7 @@ def resolve_jit(jit_compile):
     if jit_compile is not None:
         return jit_compile
     backend = keras.backend.backend()
-    return has_gpu() if backend == "tensorflow" else backend == "jax"
-
-
-def has_gpu():
-    """Whether the backend computes on a GPU.
-
-    Returns:
-        bool.
-    """
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow as tf
-
-        return bool(tf.config.list_physical_devices("GPU"))
-    if backend == "jax":
-        import jax
-
-        return jax.default_backend() == "gpu"
-    import torch
-
-    return torch.cuda.is_available()
+    return has_accelerator() if backend == "tensorflow" else backend == "jax"
 
 
 def keep_compilations(folder):

@@ -6,9 +6,8 @@ import gc
 import pathlib
 import warnings
 
-import keras
-
 from pad_keras.data import SAMPLE_RATE
+from pad_keras.gpus import has_accelerator
 from pad_keras.models.wav2vec2.memory import training_bytes
 
 _MEMINFO = pathlib.Path("/proc/meminfo")
@@ -36,7 +35,7 @@ def check_memory(backbone, shapes, *, checkpointing, instead, from_frames=False,
     Raises:
         ValueError: with what is needed and what there is.
     """
-    if not backbone.trainable_weights or not _on_processor():
+    if not backbone.trainable_weights or has_accelerator():
         return
     there = available_bytes()
     if there is None:
@@ -111,18 +110,3 @@ def _fields(path):
     """The first number of each line, by the word before it."""
     lines = (line.split() for line in path.read_text().splitlines())
     return {words[0]: int(words[1]) for words in lines}
-
-
-def _on_processor():
-    backend = keras.backend.backend()
-    if backend == "jax":
-        import jax
-
-        return jax.default_backend() == "cpu"
-    if backend == "torch":
-        import torch
-
-        return not torch.cuda.is_available()
-    import tensorflow as tf
-
-    return not tf.config.list_physical_devices("GPU")

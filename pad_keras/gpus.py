@@ -1,6 +1,28 @@
-"""Whose the GPUs are."""
+"""Whether there are GPUs, and whose they are."""
+
+import contextlib
 
 import keras
+
+
+def has_accelerator():
+    """Whether the backend computes on a GPU, or what else is no processor.
+
+    Returns:
+        bool.
+    """
+    backend = keras.backend.backend()
+    if backend == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+    if backend == "jax":
+        import jax
+
+        return jax.default_backend() != "cpu"
+    import torch
+
+    return torch.cuda.is_available()
 
 
 def leave_to_backend():
@@ -11,10 +33,8 @@ def leave_to_backend():
     """
     if keras.backend.backend() == "tensorflow":
         return
-    try:
+    # TensorFlow is not there, or it is too late: its devices are in use.
+    with contextlib.suppress(ImportError, RuntimeError):
         import tensorflow as tf
 
         tf.config.set_visible_devices([], "GPU")
-    except (ImportError, RuntimeError):
-        # It is not there, or it is too late: its devices are in use.
-        return

@@ -4,8 +4,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from experiments.backends import has_gpu, resolve_jit
+from experiments.backends import resolve_jit
 from experiments.benchmarks.measure import finished
+from pad_keras.gpus import has_accelerator
 from pad_keras.models.wav2vec2.convolutions import frame_counts
 
 # A backward pass multiplies twice where the forward pass multiplies once.
@@ -211,7 +212,7 @@ def matrix_product(dtype="float32"):
         Tuple of a function without arguments that makes the product, and the floating point
         operations of one.
     """
-    size = _MATRIX_ON_GPU if has_gpu() else _MATRIX
+    size = _MATRIX_ON_GPU if has_accelerator() else _MATRIX
     generator = np.random.default_rng(0)
     a, b = (ops.convert_to_tensor(generator.normal(size=(size, size)), dtype) for _ in range(2))
     # One number, lest copying the product be measured.

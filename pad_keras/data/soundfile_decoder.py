@@ -93,14 +93,11 @@ def _check_data_chunk(contents):
 def _check_last_page(contents):
     """Refuse an Ogg file whose last page is not whole, or not the end of a stream (RFC 3533)."""
     page = contents[contents.rfind(b"OggS") :]
-    segments = page[_OGG_HEADER : _OGG_HEADER + page[_OGG_HEADER - 1]] if _has_header(page) else b""
-    size = _OGG_HEADER + len(segments) + sum(segments)
-    if not _has_header(page) or size > len(page) or not page[_OGG_FLAGS] & _OGG_LAST:
+    # A header that is cut does not tell; the most there may be are too many for what is left.
+    segments = page[_OGG_HEADER - 1] if len(page) >= _OGG_HEADER else 255
+    size = _OGG_HEADER + segments + sum(page[_OGG_HEADER : _OGG_HEADER + segments])
+    if size > len(page) or not page[_OGG_FLAGS] & _OGG_LAST:
         raise ValueError("The audio file is cut short: its last Ogg page does not end the stream.")
-
-
-def _has_header(page):
-    return len(page) >= _OGG_HEADER and len(page) >= _OGG_HEADER + page[_OGG_HEADER - 1]
 
 
 def resample(mono, rate, target):

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from pad_keras.gpus import has_accelerator
 from pad_keras.layers import BidirectionalLSTM, FeatureSpecAugment
 from pad_keras.losses.functional import ctc_loss
 from pad_keras.models.slot_vocabulary import SlotVocabulary
@@ -118,11 +119,9 @@ class SlotFiller(SpeechTask):
 
     def _takes_tensorflow_kernel(self):
         """Whether steps run on TensorFlow's own kernels, and those on a CPU."""
-        if keras.backend.backend() != "tensorflow" or self.jit_compile:
-            return False
-        import tensorflow as tf
-
-        return not tf.config.list_physical_devices("GPU")
+        return keras.backend.backend() == "tensorflow" and not (
+            self.jit_compile or has_accelerator()
+        )
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The loss alone; texts are measured outside of the graph, by `SlotTypeF1`."""
