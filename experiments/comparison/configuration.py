@@ -32,6 +32,9 @@ class Heads:
     """In place of the recipe's."""
     data: pathlib.Path | None = None
     """Folder of the corpus; None takes the embedded one."""
+    normalize_states: bool = False
+    """Give each frame of each layer zero mean and unit variance before the layers are weighed, see
+    experiments.slu."""
     cache: bool = True
     """Keep hidden states on disk while heads are trained on them; else the encoder runs in each
     step."""
@@ -246,6 +249,7 @@ class Comparison:
             seeds=heads.seeds,
             shots=shots,
             updates=heads.updates,
+            normalize_states=heads.normalize_states,
             # Transcripts' states are small, and a text encoder cannot do without.
             cache=heads.cache or encoder.split(":")[0] == TEXT,
             # There are hundreds of heads, and pictures take longer than small heads.

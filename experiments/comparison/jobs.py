@@ -9,7 +9,7 @@ import keras
 from experiments.distillation.configuration import Configuration
 from experiments.distillation.run import distill
 from experiments.results import decisive, plain, write_json
-from experiments.understanding.configuration import Understanding
+from experiments.understanding.configuration import Understanding, with_defaults
 from experiments.understanding.run import DivergedError, remove_frames, understand
 from pad_keras.callbacks.best_student import NoStudentError
 
@@ -108,7 +108,7 @@ class HeadsOfTask:
         # `understand` adds what is missing, and refuses what does not fit.
         was, now = (
             decisive(one, Understanding.FREE)
-            for one in (results["configuration"], plain(self.settings))
+            for one in (with_defaults(results["configuration"]), plain(self.settings))
         )
         return results if was == now else None
 

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import tyro
 
 from experiments.backends import check_divisible
+from experiments.results import plain
 from experiments.students import PRETRAINED
 from pad_keras.models.bert_presets import MINILM
 
@@ -102,6 +103,9 @@ class Understanding:
     """In place of the recipe's."""
     batch_size: int | None = None
     """In place of the recipe's."""
+    normalize_states: bool = False
+    """Give each frame of each layer of a speech encoder zero mean and unit variance before the
+    layers are weighed, as SUPERB's code does on request; the references stay as they are."""
     fine_tune: bool = False
     """Train the encoder too; its hidden states are not cached then."""
     cache: bool = True
@@ -280,6 +284,18 @@ def _short_name(encoder):
     # A run's student lies in RUN/student; the run is the telling name.
     name = path.parent.name if path.name == "student" else path.name
     return name.replace(":", "-")
+
+
+def with_defaults(told):
+    """A configuration that was kept, with the fields that came since at their defaults.
+
+    Args:
+        told: dict, as `experiments.results.plain` gives it.
+
+    Returns:
+        Dict.
+    """
+    return {**plain(Understanding(told["task"])), **told}
 
 
 def configurations():

@@ -13,7 +13,7 @@ from experiments.caches import announced_cache
 from experiments.locks import alone_in
 from experiments.results import plain, versions, write_json
 from experiments.statistics import mean_interval
-from experiments.understanding.configuration import LOG_MEL, Understanding
+from experiments.understanding.configuration import LOG_MEL, Understanding, with_defaults
 from experiments.understanding.corpora import describe, read_splits
 from experiments.understanding.head import HeadRun
 from experiments.understanding.log_mel import LogMelEncoder
@@ -119,6 +119,7 @@ def load_encoder(settings):
         settings.encoder,
         dtype=settings.precision,
         gradient_checkpointing=settings.gradient_checkpointing,
+        normalize_hidden_states=settings.normalize_states,
     )
 
 
@@ -130,7 +131,8 @@ def _hidden_states(settings, encoder, encoder_hash, folds, tasks):
         return None
     utterances = _utterances(folds)
     pooled = next(iter(tasks.values())).pooled
-    kind = f"{_POOLED if pooled else _FRAMES}-{settings.precision}"
+    normalized = "-normalized" if settings.normalize_states else ""
+    kind = f"{_POOLED if pooled else _FRAMES}-{settings.precision}{normalized}"
     folder = settings.out / "hidden_states" / f"{encoder_hash[:12]}-{kind}"
     return announced_cache(
         "hidden states",
@@ -250,6 +252,7 @@ def _check_folder(settings, encoder_hash, folds):
     }
     if path.is_file():
         was = json.loads(path.read_text())
+        was["configuration"] = with_defaults(was["configuration"])
         differing = [
             f"{name}: {was[group].get(name)!r} -> {value!r}"
             for group in now

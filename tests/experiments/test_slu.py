@@ -9,10 +9,16 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from experiments import memory
 from experiments.backends import steps_at_once
+from experiments.results import plain
 from experiments.statistics import mean_interval
 from experiments.understanding import head as head_module
 from experiments.understanding.best_head import BestHead
-from experiments.understanding.configuration import RECIPES, Understanding, configurations
+from experiments.understanding.configuration import (
+    RECIPES,
+    Understanding,
+    configurations,
+    with_defaults,
+)
 from experiments.understanding.corpora import SNIPS_SPEAKERS, read_splits
 from experiments.understanding.head import HeadRun
 from experiments.understanding.report import print_results, rows
@@ -145,6 +151,29 @@ def test_the_encoder_in_every_step_gives_what_its_cached_states_give(intents, tm
     assert not (live.out / "hidden_states").exists()
     for found, expected in zip(history, whole["heads"][name]["history"], strict=True):
         assert found["loss"] == pytest.approx(expected["loss"], rel=1e-3)
+
+
+def test_normalised_states_are_kept_apart_and_do_as_the_encoder_in_every_step(intents, tmp_path):
+    settings, whole = intents
+    cached = dataclasses.replace(
+        settings, normalize_states=True, learning_rates=(1e-2,), seeds=(0,), name="normalised"
+    )
+    live = dataclasses.replace(cached, cache=False, out=tmp_path)
+    name = "lr-0.01-seed-0"
+    histories = [understand(one)["heads"][name]["history"] for one in (cached, live)]
+    for found, expected in zip(*histories, strict=True):
+        assert found["loss"] == pytest.approx(expected["loss"], rel=1e-3)
+    assert histories[0][-1]["loss"] != whole["heads"][name]["history"][-1]["loss"]
+    # One folder for each kind of states, so that neither has the other made anew.
+    assert len(list((settings.out / "hidden_states").glob("*-pooled-*"))) == 2
+
+
+def test_results_of_before_a_field_came_are_still_results(intents):
+    settings, _ = intents
+    told = {k: v for k, v in plain(settings).items() if k != "normalize_states"}
+    assert with_defaults(told) == plain(settings)
+    other = plain(dataclasses.replace(settings, normalize_states=True))
+    assert with_defaults(other) == other
 
 
 @pytest.fixture(scope="module")

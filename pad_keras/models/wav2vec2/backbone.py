@@ -13,7 +13,11 @@ from pad_keras.models.wav2vec2 import (
     transformers_config,
 )
 from pad_keras.models.wav2vec2.feature_encoder import FeatureEncoder
-from pad_keras.models.wav2vec2.layers import PositionalConvEmbedding, SpecAugment
+from pad_keras.models.wav2vec2.layers import (
+    PositionalConvEmbedding,
+    SpecAugment,
+    normalize_frames,
+)
 from pad_keras.models.wav2vec2.transformer import TransformerLayer, dense
 
 
@@ -55,6 +59,9 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
             positional convolution sees it, as in the reference; outputs then depend on the batch.
         normalize_waveform: bool, zero mean and unit variance for each utterance (over its real
             samples) before the front end. Idempotent.
+        normalize_hidden_states: bool, zero mean and unit variance for each frame of
+            `hidden_states` over its channels, so that a weighted sum of them is not led by the
+            layers with the largest values. `sequence_output` stays as it is.
         freeze_feature_encoder: bool, no training of, and no gradient through, the front end.
         gradient_checkpointing: bool, whether training computes each transformer layer again in the
             backward pass and keeps its input alone until then: less memory for more time.
@@ -73,7 +80,8 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
         dict of
         - `sequence_output` `[batch, frames, hidden_dim]`;
         - `hidden_states` `[batch, num_layers + 1, frames, hidden_dim]`, each layer's input and
-          `sequence_output` (with `norm_first` that is past the final norm, as SUPERB takes it);
+          `sequence_output` (with `norm_first` that is past the final norm, as SUPERB takes it),
+          normalised if `normalize_hidden_states`;
         - `significance` `[batch, frames]` float32, a row sums to 1 over real frames, 0 elsewhere;
         - `mask` `[batch, frames]` bool, true at real frames. Other outputs hold no meaning where
           it is false.
@@ -124,6 +132,7 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
         mask_feature_length=10,
         batch_independent=True,
         normalize_waveform=False,
+        normalize_hidden_states=False,
         freeze_feature_encoder=False,
         gradient_checkpointing=False,
         significance_layers=None,
@@ -229,6 +238,7 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
         ]
 
         self.norm_first = norm_first
+        self.normalize_hidden_states = normalize_hidden_states
         self.stop_significance_gradient = stop_significance_gradient
 
         # === Functional model ===
@@ -307,12 +317,15 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
             hidden_states.append(x)
         if self.norm_first:
             x = hidden_states[-1] = self.encoder_norm(x)
+        states = ops.stack(hidden_states, axis=1)
+        if self.normalize_hidden_states:
+            states = normalize_frames(states)
         significance = mean_prior(received, mask)
         if self.stop_significance_gradient:
             significance = ops.stop_gradient(significance)
         return {
             "sequence_output": x,
-            "hidden_states": ops.stack(hidden_states, axis=1),
+            "hidden_states": states,
             "significance": significance,
             "mask": mask,
         }
@@ -416,6 +429,7 @@ CONFIG_NAMES = (
     "mask_feature_length",
     "batch_independent",
     "normalize_waveform",
+    "normalize_hidden_states",
     "freeze_feature_encoder",
     "gradient_checkpointing",
     "significance_layers",

@@ -6,6 +6,27 @@ from keras import ops
 from pad_keras.models.wav2vec2.convolutions import grouped_conv
 
 BATCH_NORM_EPSILON = 1e-5
+FRAME_NORM_EPSILON = 1e-5
+
+
+def normalize_frames(x):
+    """Give each frame zero mean and unit variance over its channels: a layer norm without weights.
+
+    Computed in float32.
+
+    Args:
+        x: `[..., channels]`.
+
+    Returns:
+        The same shape and dtype.
+
+    Reference:
+        SUPERB's reference code (s3prl), its option to normalise an upstream's features.
+    """
+    normalized = ops.layer_normalization(
+        ops.cast(x, "float32"), axis=-1, epsilon=FRAME_NORM_EPSILON
+    )
+    return ops.cast(normalized, x.dtype)
 
 
 def random_spans(batch, size, prob, length, seed):

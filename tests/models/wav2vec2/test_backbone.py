@@ -13,7 +13,7 @@ KINDS = {
     "group": {},
     "layer": {"conv_norm": "layer", "conv_bias": True, "norm_first": True},
     "batch-norm": {"positional_batch_norm": True, "model_type": "hubert"},
-    "normalized": {"normalize_waveform": True},
+    "normalized": {"normalize_waveform": True, "normalize_hidden_states": True},
 }
 EVERY_KIND = pytest.mark.parametrize("kind", KINDS)
 
@@ -41,6 +41,27 @@ def test_the_prior_sums_to_one_over_real_frames(small, waveforms):
     np.testing.assert_allclose(outputs["significance"].sum(1), 1, rtol=1e-5)
     assert (outputs["significance"][~outputs["mask"]] == 0).all()
     assert (outputs["significance"][outputs["mask"]] > 0).all()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_hidden_states_can_be_normalised_frame_by_frame(policy, small, waveforms):
+    plain, normalized = (
+        run(small(normalize_hidden_states=asked, dtype=policy), waveforms)
+        for asked in (False, True)
+    )
+    tolerance = 1e-4 if policy == "float32" else 0.05
+    for row, layer, frame in np.ndindex(normalized["hidden_states"].shape[:3]):
+        if not plain["mask"][row, frame]:
+            continue
+        one = plain["hidden_states"][row, layer, frame].astype("float64")
+        expected = (one - one.mean()) / np.sqrt(one.var() + 1e-5)
+        np.testing.assert_allclose(
+            normalized["hidden_states"][row, layer, frame].astype("float64"),
+            expected,
+            atol=tolerance,
+        )
+    for name in ("sequence_output", "significance"):
+        np.testing.assert_array_equal(normalized[name], plain[name])
 
 
 @pytest.mark.parametrize("dtype", ["int32", "float32"])
