@@ -2,16 +2,21 @@
 
 import dataclasses
 import json
+import pathlib
 import shutil
 
 import keras
 
+from experiments.comparison.configuration import UNDISTILLED
 from experiments.distillation.configuration import Configuration
 from experiments.distillation.run import distill
 from experiments.results import decisive, plain, write_json
 from experiments.understanding.configuration import Understanding, with_defaults
 from experiments.understanding.run import DivergedError, remove_frames, understand
 from pad_keras.callbacks.best_student import NoStudentError
+
+# Where students lie in a comparison's folder.
+_STUDENTS = (("distil",), (UNDISTILLED,))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +52,10 @@ class Distillation:
         results = _read(self.folder)
         if results is None:
             return None
+        configuration = plain(self.configuration.resolved())
         was, now = (
             decisive(one, Configuration.FREE)
-            for one in (results["configuration"], plain(self.configuration.resolved()))
+            for one in (_moved(results["configuration"], configuration["out"]), configuration)
         )
         differing = [
             f"{name}: {was.get(name)!r} -> {now.get(name)!r}"
@@ -106,10 +112,9 @@ class HeadsOfTask:
         if results is None:
             return None
         # `understand` adds what is missing, and refuses what does not fit.
-        was, now = (
-            decisive(one, Understanding.FREE)
-            for one in (with_defaults(results["configuration"]), plain(self.settings))
-        )
+        settings = plain(self.settings)
+        kept = _moved(with_defaults(results["configuration"]), settings["out"])
+        was, now = (decisive(one, Understanding.FREE) for one in (kept, settings))
         return results if was == now else None
 
     def run(self):
@@ -133,6 +138,28 @@ def run_job(job):
     """
     job.run()
     keras.utils.clear_session()
+
+
+def _moved(configuration, out):
+    """A kept configuration with its paths as they are after the comparison's folder has moved.
+
+    Args:
+        configuration: nest of dicts, of a job.
+        out: str, the jobs' folder now, which lies in the comparison's as it did then.
+
+    Returns:
+        Nest of dicts.
+    """
+    then, now = (pathlib.Path(folder).parent for folder in (configuration["out"], out))
+
+    def moved(value):
+        if not (isinstance(value, str) and pathlib.Path(value).is_relative_to(then)):
+            return value
+        relative = pathlib.Path(value).relative_to(then)
+        # Where the folder was the working directory, names and other paths would seem to be in it.
+        return str(now / relative) if relative.parts[:1] in _STUDENTS else value
+
+    return keras.tree.map_structure(moved, configuration)
 
 
 def _read(folder):

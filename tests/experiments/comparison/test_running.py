@@ -107,7 +107,7 @@ def test_frames_of_another_process_stay(comparison, done):
     assert frames.is_dir()
 
 
-def test_results_go_on_on_another_machine(comparison, done, tmp_path, capsys):
+def test_results_go_on_in_another_folder(comparison, done, tmp_path, capsys):
     first = dataclasses.replace(comparison, seeds=(0,), publish=tmp_path / "published")
     summary = compare(first, "two", [("pad-glob", "mean-l1")], {"two": ("Two", None)})
     assert "published    18 jobs" in capsys.readouterr().out
@@ -117,9 +117,6 @@ def test_results_go_on_on_another_machine(comparison, done, tmp_path, capsys):
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(first.publish, elsewhere)
     settings = dataclasses.replace(comparison, out=elsewhere, publish=None)
-    # Paths in results are of the first machine's folder unless it lies in the project.
-    for path in elsewhere.rglob("results.json"):
-        path.write_text(path.read_text().replace(str(tmp_path), str(elsewhere)))
     again = compare(
         dataclasses.replace(settings, seeds=(0,), report_only=True),
         "two",
