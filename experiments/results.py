@@ -11,6 +11,7 @@ import keras
 from rich.console import Console
 from rich.table import Table
 
+from pad_keras.data.fingerprints import text_hash
 from pad_keras.files import write_atomically
 
 _PROJECT = pathlib.Path(__file__).parents[1]
@@ -80,6 +81,21 @@ def _flat(configuration, prefix=""):
         else:
             flat[f"{prefix}{name}"] = value
     return flat
+
+
+def corpus_hash(utterances):
+    """Hash of what a corpus says and of the sizes of its recordings.
+
+    Recordings that were encoded anew have another one.
+
+    Args:
+        utterances: list of `pad_keras.data.Utterance`.
+
+    Returns:
+        str.
+    """
+    told = [[u.id, u.text, dict(u.labels), u.part, os.stat(u.audio).st_size] for u in utterances]
+    return text_hash(json.dumps(told))
 
 
 def versions():

@@ -16,7 +16,7 @@ from experiments.distillation.parts import (
 from experiments.distillation.speeds import at_speeds
 from experiments.locks import alone_in
 from experiments.memory import check_memory
-from experiments.results import decisive, plain, versions, write_json
+from experiments.results import corpus_hash, decisive, plain, versions, write_json
 from pad_keras import callbacks, data
 
 
@@ -69,6 +69,8 @@ def _distill(configuration, folder):
     configuration = configuration.resolved()
     keras.utils.set_random_seed(configuration.training.seed)
     corpora = read_corpora(configuration.data)
+    # Before there are copies, whose sizes depend on who writes them.
+    hashes = {name: corpus_hash(utterances) for name, utterances in corpora.items()}
     corpora["train"] = at_speeds(
         corpora["train"], configuration.data.speeds, configuration.out / "speeds"
     )
@@ -115,6 +117,7 @@ def _distill(configuration, folder):
     results = {
         "configuration": configuration,
         "versions": versions(),
+        "corpus": hashes,
         "utterances": {name: len(utterances) for name, utterances in corpora.items()},
         "history": history,
         "best_epoch": best.epoch,

@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import shutil
 
 import keras
@@ -11,7 +10,7 @@ import numpy as np
 from experiments.backends import shared_among
 from experiments.caches import announced_cache
 from experiments.locks import alone_in
-from experiments.results import plain, versions, write_json
+from experiments.results import corpus_hash, plain, versions, write_json
 from experiments.statistics import mean_interval
 from experiments.understanding.configuration import LOG_MEL, Understanding, with_defaults
 from experiments.understanding.corpora import describe, read_splits
@@ -20,7 +19,7 @@ from experiments.understanding.log_mel import LogMelEncoder
 from experiments.understanding.tasks import task_of
 from experiments.understanding.text_encoder import TextEncoder
 from pad_keras import export_saved_model, models
-from pad_keras.data.fingerprints import text_hash, weights_hash
+from pad_keras.data.fingerprints import weights_hash
 
 # What may change when an experiment goes on: fields that add heads, or change no number.
 _FREE = ("learning_rates", "seeds", "folds", *Understanding.FREE)
@@ -184,6 +183,7 @@ def _results(settings, runs):
         "configuration": settings,
         "recipe": settings.resolved_recipe,
         "versions": versions(),
+        "corpus": json.loads((settings.folder / _CONFIGURATION).read_text())["corpus"],
         "utterances": {
             run.job.fold or "all": {
                 "train": trained[run]["utterances"],
@@ -248,7 +248,10 @@ def _check_folder(settings, encoder_hash, folds):
         "configuration": plain(settings),
         "recipe": plain(settings.resolved_recipe),
         "encoder": {"weights": encoder_hash},
-        "corpus": {f"fold {fold}": _corpus_hash(splits) for fold, splits in folds.items()},
+        "corpus": {
+            f"fold {fold}": corpus_hash([*splits.train, *splits.valid, *splits.test])
+            for fold, splits in folds.items()
+        },
     }
     if path.is_file():
         was = json.loads(path.read_text())
@@ -267,16 +270,6 @@ def _check_folder(settings, encoder_hash, folds):
         # Folds that are left out now were there before.
         now["corpus"] = {**was["corpus"], **now["corpus"]}
     write_json(path, now)
-
-
-def _corpus_hash(splits):
-    """Hash of what a corpus says and of the sizes of its files."""
-    told = [
-        [u.id, u.text, dict(u.labels), u.part, os.stat(u.audio).st_size]
-        for utterances in (splits.train, splits.valid, splits.test)
-        for u in utterances
-    ]
-    return text_hash(json.dumps(told))
 
 
 @contextlib.contextmanager

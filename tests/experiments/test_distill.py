@@ -21,6 +21,7 @@ from experiments.distillation.corpora import read_corpora
 from experiments.distillation.parts import build_distiller, build_teacher
 from experiments.distillation.report import comparison, print_report
 from experiments.distillation.run import distill
+from experiments.results import corpus_hash
 from experiments.understanding.configuration import EMBEDDED_CORPORA, Understanding
 from experiments.understanding.corpora import read_splits
 from pad_keras import callbacks, data
@@ -62,6 +63,9 @@ def test_a_run_leaves_everything_that_it_says(base, whole, capsys):
     assert [logs["epoch"] for logs in whole["history"]] == [-1, 0, 1, 2]
     assert whole["history"][-1]["val_loss"] < whole["history"][0]["val_loss"]
     assert whole["utterances"] == {"train": 12, "valid": 8, "test": 4}
+    assert whole["corpus"] == {
+        name: corpus_hash(utterances) for name, utterances in read_corpora(base.data).items()
+    }
     measures = {"loss", "global_alignment", "span_alignment", "recall_at_1", "recall_at_10"}
     assert whole["test"].keys() == measures
     assert Wav2Vec2Backbone.from_preset(str(base.folder / "student")).hidden_dim == 24
