@@ -35,6 +35,8 @@ class Heads:
     normalize_states: bool = False
     """Give each frame of each layer zero mean and unit variance before the layers are weighed, see
     experiments.slu."""
+    layers: tuple[int, ...] = ()
+    """Hidden states that the heads weigh; empty takes all, see experiments.slu."""
     cache: bool = True
     """Keep hidden states on disk while heads are trained on them; else the encoder runs in each
     step."""
@@ -250,6 +252,7 @@ class Comparison:
             shots=shots,
             updates=heads.updates,
             normalize_states=heads.normalize_states,
+            layers=heads.layers,
             # Transcripts' states are small, and a text encoder cannot do without.
             cache=heads.cache or encoder.split(":")[0] == TEXT,
             # There are hundreds of heads, and pictures take longer than small heads.

@@ -106,6 +106,9 @@ class Understanding:
     normalize_states: bool = False
     """Give each frame of each layer of a speech encoder zero mean and unit variance before the
     layers are weighed, as SUPERB's code does on request; the references stay as they are."""
+    layers: tuple[int, ...] = ()
+    """Hidden states that the head weighs: 0 the transformer's input, -1 the last layer. Empty takes
+    all, as SUPERB does."""
     fine_tune: bool = False
     """Train the encoder too; its hidden states are not cached then."""
     cache: bool = True

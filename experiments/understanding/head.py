@@ -131,7 +131,9 @@ class HeadRun:
         if self.settings.fine_tune:
             # Each head starts from the encoder as it was.
             self.encoder.set_weights(self.initial_weights)
-        model = self.task.build(self.encoder, self.recipe, self.settings.fine_tune)
+        model = self.task.build(
+            self.encoder, self.recipe, self.settings.fine_tune, self.settings.layers or None
+        )
         model.compile(
             models.superb_optimizer(self.job.learning_rate, self.recipe.accumulation),
             jit_compile=resolve_jit(self.settings.jit_compile),

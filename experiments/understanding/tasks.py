@@ -24,19 +24,24 @@ class Classification:
         # What few-shot subsets are balanced over.
         self.classes = tuple(labels)
 
-    def build(self, encoder, recipe, fine_tune):
+    def build(self, encoder, recipe, fine_tune, layers=None):
         """A new head.
 
         Args:
             encoder: `Wav2Vec2Backbone`.
             recipe: `Recipe`.
             fine_tune: bool.
+            layers: sequence of int, the hidden states to weigh; `None` for all.
 
         Returns:
             `UtteranceClassifier`.
         """
         return models.UtteranceClassifier(
-            encoder, self.labels, projection_dim=recipe.projection_dim, fine_tune=fine_tune
+            encoder,
+            self.labels,
+            projection_dim=recipe.projection_dim,
+            fine_tune=fine_tune,
+            layers=layers,
         )
 
     def targets(self, utterances):
@@ -107,7 +112,7 @@ class SlotFilling:
     def __init__(self, labels):
         self.vocabulary = models.SlotVocabulary(labels["slots"])
 
-    def build(self, encoder, recipe, fine_tune):
+    def build(self, encoder, recipe, fine_tune, layers=None):
         """A new `SlotFiller`; for the arguments see `Classification.build`."""
         return models.SlotFiller(
             encoder,
@@ -116,6 +121,7 @@ class SlotFilling:
             lstm_dim=recipe.lstm_dim,
             spec_augment=recipe.spec_augment,
             fine_tune=fine_tune,
+            layers=layers,
         )
 
     def targets(self, utterances):

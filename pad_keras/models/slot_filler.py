@@ -26,7 +26,7 @@ class SlotFiller(SpeechTask):
         dropout: float, rate after each LSTM.
         fine_tune: bool, whether the encoder is trained too.
         spec_augment: bool, whether training warps and masks the features (`FeatureSpecAugment`).
-        **kwargs: of `keras.Model`.
+        **kwargs: `layers` of `SpeechTask`, and those of `keras.Model`.
 
     Call arguments:
         inputs: see `SpeechTask`.

@@ -17,6 +17,8 @@ class SpeechTask(UnevenBatches, keras.Model):
     Args:
         backbone: `Wav2Vec2Backbone`, or any model with its inputs and outputs.
         fine_tune: bool, whether the encoder is trained too.
+        layers: sequence of int, the hidden states that are weighed: 0 is the transformer's input,
+            -1 the last layer. `None`, SUPERB's way, for all.
         **kwargs: of `keras.Model`.
 
     Call arguments:
@@ -24,18 +26,22 @@ class SpeechTask(UnevenBatches, keras.Model):
             `[batch, layers + 1, frames, dim]` and `mask` `[batch, frames]`; `pipeline`'s dict
             with these under `speech` is taken too.
 
+    Raises:
+        ValueError: if `layers` names a state that the encoder does not have, or one twice.
+
     Reference:
         SUPERB (arXiv 2105.01051): frozen upstream, learnt weighted sum of hidden states.
     """
 
-    def __init__(self, backbone, fine_tune=False, **kwargs):
+    def __init__(self, backbone, fine_tune=False, layers=None, **kwargs):
         super().__init__(**kwargs)
         self.backbone = backbone
         self.fine_tune = fine_tune
         backbone.trainable = fine_tune
         self.weighted_sum = WeightedLayerSum(name="weighted_sum")
-        _, layers, _, dim = backbone.output["hidden_states"].shape
-        self.weighted_sum.build((None, layers, None, dim))
+        _, states, _, dim = backbone.output["hidden_states"].shape
+        self.layers_weighed = _resolve_layers(layers, states)
+        self.weighted_sum.build((None, len(self.layers_weighed or range(states)), None, dim))
         self.hidden_dim = dim
 
     def features(self, inputs, training=False):
@@ -57,6 +63,8 @@ class SpeechTask(UnevenBatches, keras.Model):
             states, mask = outputs["hidden_states"], outputs["mask"]
             if not self.fine_tune:
                 states = ops.stop_gradient(states)
+        if self.layers_weighed is not None:
+            states = ops.take(states, self.layers_weighed, axis=1)
         mask = ops.cast(mask, "bool")
         # States of padding may hold anything, NaN too, which a weight of 0 would not remove.
         states = ops.where(mask[:, None, :, None], states, ops.zeros_like(states))
@@ -76,6 +84,7 @@ class SpeechTask(UnevenBatches, keras.Model):
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "fine_tune": self.fine_tune,
+            "layers": self.layers_weighed,
             "name": self.name,
         }
 
@@ -85,6 +94,20 @@ class SpeechTask(UnevenBatches, keras.Model):
         config = dict(config)
         config["backbone"] = keras.saving.deserialize_keras_object(config["backbone"])
         return cls(**config)
+
+
+def _resolve_layers(layers, states):
+    """Non-negative indices of the hidden states that are weighed; `None` for all."""
+    if layers is None:
+        return None
+    known = [layer for layer in layers if -states <= layer < states]
+    found = sorted({layer % states for layer in known})
+    if not found or len(found) < len(layers):
+        raise ValueError(
+            f"`layers` must be None or different ones of the encoder's {states} hidden states, "
+            f"{-states} to {states - 1}; it is {tuple(layers)}."
+        )
+    return found
 
 
 def superb_optimizer(learning_rate=1e-4, accumulation=1):

@@ -20,7 +20,7 @@ class UtteranceClassifier(SpeechTask):
             gives it: intent classification has three groups, emotion recognition one.
         projection_dim: int.
         fine_tune: bool, whether the encoder is trained too.
-        **kwargs: of `keras.Model`.
+        **kwargs: `layers` of `SpeechTask`, and those of `keras.Model`.
 
     Call arguments:
         inputs: see `SpeechTask`.

@@ -67,6 +67,34 @@ def test_the_classifier_is_what_superb_describes():
 
 
 @pytest.mark.parametrize("kind", [classifier, filler])
+@pytest.mark.parametrize(("layers", "kept"), [((-1,), [2]), ((2, 0), [0, 2])])
+def test_only_the_named_layers_are_weighed(kind, layers, kept):
+    model = kind(layers=layers)
+    speech, _ = with_targets(kind)
+    logits = np.array([0.3, -0.2])[: len(kept)]
+    model.weighted_sum.layer_logits.assign(logits)
+    share = np.exp(logits) / np.exp(logits).sum()
+    states = cached(model, speech)
+    features, mask = model.features(states)
+    features, mask = numpy_of(features), numpy_of(mask)
+    for row, frame in np.argwhere(mask):
+        expected = sum(
+            w * states["hidden_states"][row, layer, frame]
+            for w, layer in zip(share, kept, strict=True)
+        )
+        np.testing.assert_allclose(features[row, frame], expected, atol=1e-5)
+    again = type(model).from_config(model.get_config())
+    assert again.layers_weighed == kept
+    assert [w.shape for w in again.weights] == [w.shape for w in model.weights]
+
+
+@pytest.mark.parametrize("layers", [(), (3,), (-4, 0), (2, -1)])
+def test_layers_that_are_not_there_are_refused(layers):
+    with pytest.raises(ValueError, match="different ones of the encoder's 3 hidden states"):
+        classifier(layers=layers)
+
+
+@pytest.mark.parametrize("kind", [classifier, filler])
 def test_padding_changes_nothing(kind):
     model = kind()
     speech, _ = with_targets(kind, garbage=5.0)
