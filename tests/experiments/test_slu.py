@@ -168,6 +168,18 @@ def test_normalised_states_are_kept_apart_and_do_as_the_encoder_in_every_step(in
     assert len(list((settings.out / "hidden_states").glob("*-pooled-*"))) == 2
 
 
+def test_layers_reach_the_head(intents):
+    settings, whole = intents
+    name = "lr-0.01-seed-0"
+    last = dataclasses.replace(
+        settings, layers=(-1,), learning_rates=(1e-2,), seeds=(0,), name="last"
+    )
+    histories = [results["heads"][name]["history"] for results in (understand(last), whole)]
+    assert histories[0][0]["loss"] != pytest.approx(histories[1][0]["loss"], rel=1e-4)
+    with np.load(last.folder / "heads" / name / "head.npz") as weights:
+        assert (1,) in {value.shape for value in weights.values()}
+
+
 def test_results_of_before_a_field_came_are_still_results(intents):
     settings, _ = intents
     told = {k: v for k, v in plain(settings).items() if k != "normalize_states"}
