@@ -86,7 +86,7 @@ def understand(settings, encoder=None):
         if isinstance(encoder, TextEncoder):
             encoder.check(_utterances(folds))
         encoder_hash = weights_hash(encoder)
-        _check_folder(settings, encoder_hash, folds)
+        corpus = _check_folder(settings, encoder_hash, folds)
         cache = _hidden_states(settings, encoder, encoder_hash, folds, tasks)
         initial_weights = encoder.get_weights() if settings.fine_tune else None
         runs = [
@@ -95,7 +95,7 @@ def understand(settings, encoder=None):
             )
             for job in settings.jobs()
         ]
-        return _results(settings, runs)
+        return _results(settings, runs, corpus)
 
 
 def load_encoder(settings):
@@ -161,7 +161,7 @@ def _utterances(folds):
     return list({u.id: u for splits in folds.values() for u in splits.all()}.values())
 
 
-def _results(settings, runs):
+def _results(settings, runs, corpus):
     """Train all, choose the learning rate on valid, test that one."""
     trained = {}
     for index, run in enumerate(runs):
@@ -183,7 +183,7 @@ def _results(settings, runs):
         "configuration": settings,
         "recipe": settings.resolved_recipe,
         "versions": versions(),
-        "corpus": json.loads((settings.folder / _CONFIGURATION).read_text())["corpus"],
+        "corpus": corpus,
         "utterances": {
             run.job.fold or "all": {
                 "train": trained[run]["utterances"],
@@ -242,7 +242,7 @@ def _check_export(settings):
 
 
 def _check_folder(settings, encoder_hash, folds):
-    """Refuse a folder of another experiment, then write what this one is."""
+    """Refuse a folder of another experiment, write what this one is; the corpus' hashes by fold."""
     path = settings.folder / _CONFIGURATION
     now = {
         "configuration": plain(settings),
@@ -270,6 +270,7 @@ def _check_folder(settings, encoder_hash, folds):
         # Folds that are left out now were there before.
         now["corpus"] = {**was["corpus"], **now["corpus"]}
     write_json(path, now)
+    return now["corpus"]
 
 
 @contextlib.contextmanager
