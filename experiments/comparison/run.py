@@ -24,7 +24,8 @@ def prepare_student(comparison):
     if not comparison.report_only:
         keep_compilations(comparison.folder / "compilations")
     if comparison.undistilled.is_dir() or not comparison.report_only:
-        with one_after_another(comparison.undistilled):
+        # A lock of its own: that of the student's folder is held while heads are trained on it.
+        with one_after_another(comparison.folder / "student.txt"):
             save_undistilled(comparison.student.preset, comparison.undistilled)
 
 

@@ -1,6 +1,7 @@
 import contextlib
 import dataclasses
 import shutil
+import threading
 
 import pytest
 
@@ -9,7 +10,7 @@ from experiments.comparison.configuration import Heads
 from experiments.comparison.grid import Grid
 from experiments.comparison.outcome import compare
 from experiments.comparison.report import tables
-from experiments.comparison.run import announce, run_grid
+from experiments.comparison.run import announce, prepare_student, run_grid
 from experiments.comparison.summary import summarise
 from experiments.locks import alone_in
 
@@ -98,6 +99,16 @@ def test_processes_share_the_work(comparison, done, capsys, monkeypatch):
     told = capsys.readouterr().out
     assert "at work on pad-glob-seed-0, pad-glob-seed-1, pad-glob-seed-2" in told
     assert len(done) == len(set(done)) == len(everything)
+
+
+def test_a_process_starts_while_another_trains_heads_on_the_undistilled(comparison, monkeypatch):
+    saved = []
+    monkeypatch.setattr(run, "save_undistilled", lambda preset, folder: saved.append(folder))
+    with alone_in(comparison.undistilled):
+        starting = threading.Thread(target=prepare_student, args=[comparison], daemon=True)
+        starting.start()
+        starting.join(30)
+        assert saved == [comparison.undistilled]
 
 
 def test_frames_of_another_process_stay(comparison, done):
