@@ -44,6 +44,8 @@ PAIRS = (
     ("pad-glob", "mean-l1"),
     ("pad-tlocal", "token-cosine"),
     ("pad-slocal", "token-cosine"),
+    ("pad-slocal", "pad-tlocal"),
+    ("pad-slocal", "pad-slocal-no-prior"),
     ("joint", "pad-slocal"),
     ("joint", "pad-glob"),
 )

@@ -21,6 +21,7 @@ class Column:
         measure: str, as the task calls it.
         part: str, of the test set.
         lower_is_better: bool.
+        shots: int, training utterances of each class; `None` for all.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Column:
     measure: str
     part: str = "all"
     lower_is_better: bool = False
+    shots: int | None = None
 
 
 COLUMNS = (
@@ -41,6 +43,18 @@ PARTS = (
     Column("ic_seen", "IC, seen wordings", "ic", "exact_match", "seen"),
     Column("ic_unseen", "IC, unseen wordings", "ic", "exact_match", "unseen"),
 )
+
+
+def few_shot_columns(shots):
+    """Columns of intents told from few utterances of each.
+
+    Args:
+        shots: iterable of int.
+
+    Returns:
+        List of `Column`.
+    """
+    return [Column(f"ic_{k}_shot", f"IC, {k} of each", "ic", "exact_match", shots=k) for k in shots]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import dataclasses
 
 from experiments.comparison.configuration import TOPLINE, UNDISTILLED
-from experiments.comparison.measures import COLUMNS, MIN_RUNS, PARTS
+from experiments.comparison.measures import COLUMNS, MIN_RUNS, PARTS, few_shot_columns
 from experiments.comparison.summary import ALIGNMENT
 from experiments.results import print_table
 
@@ -48,10 +48,16 @@ def tables(summary, title, names=None):
     planned, done = summary["jobs"]["planned"], summary["jobs"]["done"]
     if done < planned:
         title = f"{title} (unfinished: {done} of {planned} jobs)"
+    main, further = _titles(COLUMNS), _titles([*PARTS, *few_shot_columns(_shots(chosen))])
     found = [
         _main_table(chosen, summary["chance"], title),
-        _differences_table(differences),
-        _gap_table(chosen),
+        _differences_table("Paired differences", differences, main),
+        _differences_table(
+            "Paired differences: wordings, few labels, retrieval",
+            differences,
+            {**further, **{key: ALIGNMENT[key] for key in ("recall_at_1", "recall_at_10")}},
+        ),
+        _gap_table(chosen, {**main, **further}),
         _parts_table(chosen),
         _shots_table(chosen),
         _alignment_table(chosen, summary["alignment_chance"]),
@@ -105,6 +111,15 @@ def told(value, signed=False):
     return mean if value["interval"] is None else f"{mean} ± {value['interval']:.3f}"
 
 
+def _titles(columns):
+    return {column.key: column.title for column in columns}
+
+
+def _shots(encoders):
+    """The numbers of training utterances of each intent that any encoder has a value of."""
+    return sorted({int(k) for one in encoders.values() for k in one["shots"]})
+
+
 def _used(encoders, columns):
     """Columns that any encoder has a value of."""
     return [c for c in columns if any(c.key in one["table"] for one in encoders.values())]
@@ -137,18 +152,19 @@ def _main_table(encoders, chance, title):
     )
 
 
-def _differences_table(differences):
+def _differences_table(title, differences, titles):
     by_pair = {}
     for one in differences:
-        by_pair.setdefault((one["name"], one["baseline"]), {})[one["column"]] = one
-    columns = [c for c in COLUMNS if any(c.key in found for found in by_pair.values())]
+        if one["column"] in titles:
+            by_pair.setdefault((one["name"], one["baseline"]), {})[one["column"]] = one
+    keys = [key for key in titles if any(key in found for found in by_pair.values())]
     rows = []
     for (name, baseline), found in by_pair.items():
-        cells = [_difference(found.get(column.key)) for column in columns]
+        cells = [_difference(found.get(key)) for key in keys]
         rows.append([f"{name} - {baseline}", *cells, _counts(found.values())])
     return Text(
-        "Paired differences",
-        ["difference", *(column.title for column in columns), "pairs"],
+        title,
+        ["difference", *(titles[key] for key in keys), "pairs"],
         rows,
         "Mean and 95 % interval of the differences under the same seeds, and p of the paired t "
         "test, two-sided and not corrected for the number of tests.",
@@ -161,16 +177,16 @@ def _difference(one):
     return f"{told(one, signed=True)} (p {one['p']:.3f})"
 
 
-def _gap_table(encoders):
-    columns = _used(encoders, COLUMNS)
+def _gap_table(encoders, titles):
+    keys = [key for key in titles if any(one["gap_closed"].get(key) for one in encoders.values())]
     rows = [
-        [name, *(told(one["gap_closed"].get(column.key)) for column in columns)]
+        [name, *(told(one["gap_closed"].get(key)) for key in keys)]
         for name, one in encoders.items()
         if any(one["gap_closed"].values())
     ]
     return Text(
         f"Share of the gap between {UNDISTILLED} and topline ({TOPLINE}) that is closed",
-        ["encoder", *(column.title for column in columns)],
+        ["encoder", *(titles[key] for key in keys)],
         rows,
         f"0 is {UNDISTILLED}, 1 is {TOPLINE}; the interval takes the gap for exact. A dash stands "
         "where the topline is no better.",
@@ -188,14 +204,16 @@ def _parts_table(encoders):
 
 
 def _shots_table(encoders):
-    shots = list(dict.fromkeys(shots for one in encoders.values() for shots in one["shots"]))
+    shots = _shots(encoders)
     rows = [
-        [name, *(told(one["shots"].get(k)) for k in shots), told(one["table"].get("ic"))]
+        [name, *(told(one["shots"].get(str(k))) for k in shots), told(one["table"].get("ic"))]
         for name, one in encoders.items()
         if one["shots"]
     ]
     return Text(
-        "IC accuracy by training utterances of each intent", ["encoder", *shots, "all"], rows
+        "IC accuracy by training utterances of each intent",
+        ["encoder", *map(str, shots), "all"],
+        rows,
     )
 
 

@@ -8,6 +8,7 @@ from experiments.comparison.measures import (
     Run,
     difference,
     estimate,
+    few_shot_columns,
     gap_closed,
 )
 from experiments.results import versions
@@ -34,7 +35,13 @@ def summarise(grid, pairs):
     """
     fixed = {encoder.name: [encoder] for encoder in grid.fixed_encoders()}
     encoders = {**fixed, **{name: _distilled(grid, name) for name in grid.variants}}
-    runs = {name: column_runs(grid, found) for name, found in encoders.items()}
+    columns = (*COLUMNS, *PARTS, *few_shot_columns(grid.comparison.shots))
+    runs = {name: column_runs(grid, found, columns) for name, found in encoders.items()}
+    tables = {
+        name: {key: estimate(values) for key, values in found.items()}
+        for name, found in runs.items()
+    }
+    aligned = {name: _alignment_runs(grid, name) for name in encoders}
     jobs = grid.jobs()
     return {
         "configuration": grid.comparison,
@@ -47,37 +54,40 @@ def summarise(grid, pairs):
         "encoders": {
             name: {
                 "runs": runs[name],
-                "table": {key: estimate(values) for key, values in runs[name].items()},
-                "gap_closed": _gaps(runs, name) if name in grid.variants else {},
-                "shots": _shots(grid, found),
-                "alignment": _alignment(grid, name),
+                "table": tables[name],
+                "gap_closed": _gaps(runs, name, columns) if name in grid.variants else {},
+                "shots": _shots(tables[name], columns),
+                "alignment": {key: estimate(values) for key, values in aligned[name].items()},
             }
-            for name, found in encoders.items()
+            for name in encoders
         },
-        "differences": _differences(runs, pairs),
+        "differences": _differences(
+            {name: {**runs[name], **aligned[name]} for name in encoders},
+            pairs,
+            [*(column.key for column in columns), *ALIGNMENT],
+        ),
         "chance": _chance(grid, encoders),
         "alignment_chance": _alignment_chance(grid),
     }
 
 
-def column_runs(grid, encoders, shots=None):
-    """Values of all columns of encoders that share a row.
+def column_runs(grid, encoders, columns):
+    """Values of columns of encoders that share a row.
 
     Args:
         grid: `Grid`.
         encoders: list of `Encoder`.
-        shots: int, or `None` for all training utterances.
+        columns: sequence of `Column`.
 
     Returns:
         Dict from a column's key to list of `Run`; a column without values is left out.
     """
     found = {}
-    tasks = grid.comparison.tasks if shots is None else ("ic",)
     for encoder in encoders:
-        for column in (*COLUMNS, *PARTS):
-            if column.task not in tasks:
+        for column in columns:
+            if column.task not in grid.comparison.tasks:
                 continue
-            results = grid.result(grid.heads_of(encoder, column.task, shots))
+            results = grid.result(grid.heads_of(encoder, column.task, column.shots))
             # Heads that diverged at each learning rate have no test.
             if results is None or column.part not in results.get("test", {}):
                 continue
@@ -109,26 +119,22 @@ def _searches(grid):
     }
 
 
-def _gaps(runs, name):
+def _gaps(runs, name, columns):
     found = {}
-    for column in COLUMNS:
+    for column in columns:
         values = [runs.get(one, {}).get(column.key) for one in (name, UNDISTILLED, TOPLINE)]
         if None not in values:
             found[column.key] = gap_closed(*values, column.lower_is_better)
     return found
 
 
-def _shots(grid, encoders):
-    """Accuracy of intents by the number of training utterances of each intent."""
-    found = {}
-    for shots in grid.comparison.shots:
-        runs = column_runs(grid, encoders, shots) if encoders else {}
-        if "ic" in runs:
-            found[str(shots)] = estimate(runs["ic"])
-    return found
+def _shots(table, columns):
+    """What of a table is accuracy of intents by the number of training utterances of each."""
+    few = [column for column in columns if column.shots is not None and column.key in table]
+    return {str(column.shots): table[column.key] for column in few}
 
 
-def _alignment(grid, name):
+def _alignment_runs(grid, name):
     """Alignment on the test set of what is distilled on, by distillation seed."""
     rate = grid.learning_rate(name) if name in grid.variants else None
     runs = {}
@@ -137,18 +143,17 @@ def _alignment(grid, name):
         for measure, value in (results.get("test") or {}).items():
             if measure in ALIGNMENT:
                 runs.setdefault(measure, []).append(Run(value, seed=seed))
-    return {measure: estimate(values) for measure, values in runs.items()}
+    return runs
 
 
-def _differences(runs, pairs):
+def _differences(runs, pairs, keys):
     found = []
     for name, baseline in pairs:
-        for column in COLUMNS:
-            values = [runs.get(one, {}).get(column.key) for one in (name, baseline)]
+        for key in keys:
+            values = [runs.get(one, {}).get(key) for one in (name, baseline)]
             compared = None if None in values else difference(*values)
             if compared is not None:
-                keys = {"name": name, "baseline": baseline, "column": column.key}
-                found.append({**keys, **compared})
+                found.append({"name": name, "baseline": baseline, "column": key, **compared})
     return found
 
 

@@ -47,7 +47,8 @@ def done(monkeypatch):
             folder.mkdir(parents=True, exist_ok=True)
         write_json(settings.folder / "configuration.json", {"encoder": {"weights": "abc"}})
         method, _, rest = settings.name.partition("-")[2].partition("-lr-")
-        worth = WORTH[method] + WORTH[float(rest.split("-seed-")[0])] if rest else 0.5
+        fixed = 0.5 if method.startswith("text") else 0.0
+        worth = WORTH[method] + WORTH[float(rest.split("-seed-")[0])] if rest else fixed
         names = ["slot_type_f1", "slot_value_cer"] if settings.task == "sf" else ["exact_match"]
         values = [worth + 0.1 + 0.001 * seed for seed in settings.seeds]
         results = {

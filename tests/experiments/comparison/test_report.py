@@ -39,6 +39,25 @@ def test_tables_pictures_and_json(comparison, done, capsys):
     assert any((comparison.folder / "tensorboard" / "all").iterdir())
 
 
+def test_few_labels_and_retrieval_are_compared_too(comparison, done, capsys):
+    pairs = [("pad-glob", "mean-l1"), ("mean-l1", "undistilled")]
+    summary = compare(comparison, "two", pairs, {"two": ("Two", None)})
+    found = {(one["name"], one["column"]): one for one in summary["differences"]}
+    for column in ("ic", "ic_2_shot", "recall_at_1"):
+        assert found["pad-glob", column]["mean"] == pytest.approx(0.2)
+        assert found["pad-glob", column]["n"] == 3
+    # What is not distilled has no retrieval.
+    assert ("mean-l1", "ic_2_shot") in found
+    assert ("mean-l1", "recall_at_1") not in found
+    table = summary["encoders"]["pad-glob"]
+    assert table["gap_closed"]["ic_2_shot"]["mean"] == pytest.approx(0.3 / 0.5)
+    assert table["shots"] == {"2": table["table"]["ic_2_shot"]}
+    text = (comparison.folder / "two.md").read_text()
+    assert "| difference | IC, 2 of each | recall@1 | recall@10 | pairs |" in text
+    assert "| encoder | IC accuracy | SF F1 | IC, 2 of each |" in text
+    assert "Paired differences: wordings, few labels, retrieval" in capsys.readouterr().out
+
+
 def test_only_a_report_trains_nothing(comparison, done):
     summary = compare(dataclasses.replace(comparison, report_only=True), "two", [], {})
     assert not done
