@@ -1,0 +1,101 @@
+import dataclasses
+
+import pytest
+
+from experiments import memory
+from experiments.results import plain
+from experiments.understanding.configuration import Understanding, with_defaults
+from experiments.understanding.corpora import read_splits
+from experiments.understanding.run import understand
+from pad_keras.data import BadInputError
+from tests.experiments.understanding.small_corpora import commands
+from tests.small import speech_student
+
+
+def test_another_configuration_or_encoder_is_refused(intents):
+    settings, _ = intents
+    with pytest.raises(ValueError, match=r"another configuration \(shots: None -> 1"):
+        understand(dataclasses.replace(settings, shots=1, name="ic-small"))
+    with pytest.raises(ValueError, match=r"another configuration \(weights"):
+        understand(settings, encoder=speech_student(dim=32, seed=9))
+
+
+def test_results_of_before_a_field_came_are_still_results(intents):
+    settings, _ = intents
+    told = {k: v for k, v in plain(settings).items() if k != "normalize_states"}
+    assert with_defaults(told) == plain(settings)
+    other = plain(dataclasses.replace(settings, normalize_states=True))
+    assert with_defaults(other) == other
+
+
+def test_results_on_another_corpus_are_not_passed_off(encoder, tmp_path):
+    settings = Understanding(
+        "ic", encoder=encoder, data=commands(tmp_path), updates=1, out=tmp_path, tiny=True
+    )
+    assert understand(settings)["test"]["all"]["exact_match"]["mean"] in (0.0, 1.0)
+    commands(tmp_path, test=[("s3", "a", "off", "light", "none")])
+    with pytest.raises(ValueError, match=r"another configuration \(fold None"):
+        understand(settings)
+
+
+def test_fine_tuning_says_before_it_starts_that_memory_will_not_do(encoder, tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "available_bytes", lambda: 1000)
+    settings = Understanding(
+        "ic", encoder=encoder, data=commands(tmp_path / "corpus"), out=tmp_path, fine_tune=True
+    )
+    with pytest.raises(ValueError, match="Set --gradient-checkpointing, or lower --batch-size"):
+        understand(settings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"learning_rates": (0.0,)}, "`learning_rates` must be positive"),
+        ({"seeds": (0, 0)}, "`seeds` must be different values"),
+        ({"seeds": ()}, "`seeds` must be different values"),
+        ({"folds": (7,)}, "`folds` must be of"),
+        ({"shots": 0}, "`shots` must be at least 1, got 0"),
+        ({"updates": 0}, "`updates` must be at least 1, got 0"),
+    ],
+)
+def test_arguments_that_mislead_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Understanding("er", **arguments)
+
+
+def test_only_a_saved_model_is_replaced(encoder, tmp_path):
+    (tmp_path / "precious").write_text("x")
+    settings = Understanding("ic", encoder=encoder, out=tmp_path, export=tmp_path, tiny=True)
+    with pytest.raises(FileExistsError, match="is no SavedModel and would be replaced"):
+        understand(settings)
+    assert (tmp_path / "precious").exists()
+
+
+def test_an_unknown_label_is_named_before_anything_is_trained(tmp_path):
+    rows = [("s3", "a", "explode", "light", "none")]
+    settings = Understanding("ic", data=commands(tmp_path, test=rows), out=tmp_path)
+    with pytest.raises(BadInputError, match="test0.wav: the action 'explode' is none"):
+        understand(settings, encoder=speech_student())
+    assert not settings.folder.exists()
+
+
+@pytest.mark.parametrize("split", ["train", "valid", "test"])
+def test_an_empty_split_is_named(split, tmp_path):
+    with pytest.raises(ValueError, match=f"The split '{split}' of .* has no utterance"):
+        read_splits(Understanding("ic", data=commands(tmp_path, **{split: []})))
+
+
+def test_a_head_that_diverges_is_told(encoder, tmp_path, capsys):
+    settings = Understanding(
+        "ic",
+        encoder=encoder,
+        data=commands(tmp_path),
+        learning_rates=(1e38,),
+        updates=6,
+        evaluate_every=3,
+        out=tmp_path,
+        tiny=True,
+    )
+    with pytest.raises(ValueError, match="Heads diverged at each of"):
+        understand(settings)
+    assert "the loss is NaN" in capsys.readouterr().out
