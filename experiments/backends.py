@@ -4,6 +4,7 @@ import contextlib
 
 import keras
 
+from experiments import processes
 from pad_keras.gpus import has_accelerator
 
 _MOST_STEPS_AT_ONCE = 50
@@ -64,12 +65,13 @@ def shared_among(devices):
     """Data-parallel training: models that are made within this have their batches split.
 
     Args:
-        devices: int, how many devices of this machine share each batch.
+        devices: int, how many devices share each batch: some of this machine, or all of all
+            processes that have joined (`experiments.processes`).
 
     Raises:
         ValueError: if the backend or the machine has not that many.
     """
-    if devices == 1:
+    if devices == 1 and processes.count() == 1:
         yield
         return
     if keras.backend.backend() != "jax":
@@ -80,7 +82,14 @@ def shared_among(devices):
     there = keras.distribution.list_devices()
     if devices > len(there):
         raise ValueError(f"`devices` is {devices}, and JAX has {len(there)} here: {there}.")
-    with keras.distribution.DataParallel(devices=there[:devices]).scope():
+    if devices < len(there) and processes.count() > 1:
+        raise ValueError(
+            f"`devices` is {devices}, and the {processes.count()} processes have {len(there)} "
+            f"together; each must have its share, so set `devices` to {len(there)}."
+        )
+    # Each process gives its own rows, see `processes.own_rows`.
+    sharing = keras.distribution.DataParallel(devices=there[:devices], auto_shard_dataset=False)
+    with sharing.scope():
         yield
 
 

@@ -19,6 +19,7 @@ if not __package__:  # Run as a file, which puts this folder on the path and not
 
 import tyro
 
+from experiments import processes
 from experiments.command_line import explained_errors
 from experiments.distillation.methods import configurations
 from experiments.distillation.report import print_report
@@ -28,6 +29,7 @@ from experiments.distillation.run import distill
 def main():
     """Read the command line and run."""
     configuration = tyro.extras.overridable_config_cli(configurations(), description=__doc__)
+    processes.join()
     results = distill(configuration)
     print_report(results, configuration.folder)
 

@@ -194,8 +194,9 @@ class Training:
     """Lengths that batches are padded to. Where XLA compiles, each takes its time once; with fewer
     there is more padding, which changes nothing but which frames dropout draws."""
     devices: int = 1
-    """Devices of this machine, GPUs where there are any, that share each batch; more than one on
-    JAX alone. The result is that of one device but for rounding."""
+    """Devices, GPUs where there are any, that share each batch; more than one on JAX alone. With
+    several processes (see experiments/processes.py), the devices of all. The result is that of one
+    device but for rounding."""
     cache_frames: bool = True
     """Compute the frames of a frozen front end once and keep them on disk (in OUT/frames, for all
     distillations of this student: 0.4 GB an hour for base and large in float32, half of that in

@@ -4,6 +4,7 @@ import dataclasses
 
 import keras
 
+from experiments import processes
 from experiments.backends import shared_among
 from experiments.distillation.corpora import read_corpora
 from experiments.distillation.measures import Split, UntrainedMeasures, measure
@@ -14,7 +15,6 @@ from experiments.distillation.parts import (
     frame_cache,
 )
 from experiments.distillation.speeds import at_speeds
-from experiments.locks import alone_in
 from experiments.memory import check_memory
 from experiments.results import corpus_hash, decisive, plain, versions, write_json
 from pad_keras import callbacks, data
@@ -61,13 +61,15 @@ def distill(configuration):
     results = distill(Configuration(name="mine", tiny=True))
     ```
     """
-    with alone_in(configuration.folder), shared_among(configuration.training.devices):
-        return _distill(configuration, configuration.folder)
+    with (
+        processes.written_by_the_first(configuration.folder, kept=("state", "student")) as folder,
+        shared_among(configuration.training.devices),
+    ):
+        return _distill(configuration, folder)
 
 
 def _distill(configuration, folder):
     configuration = configuration.resolved()
-    keras.utils.set_random_seed(configuration.training.seed)
     corpora = read_corpora(configuration.data)
     # Before there are copies, whose sizes depend on who writes them.
     hashes = {name: corpus_hash(utterances) for name, utterances in corpora.items()}
@@ -86,14 +88,13 @@ def _distill(configuration, folder):
             f"{name}: {len(utterances)} utterances of {speakers} speakers, "
             f"{data.total_hours(utterances) * 60:.1f} minutes, {padding:.0%} padding"
         )
-    teacher = build_teacher(configuration, corpora["train"])
-    distiller = build_distiller(configuration, teacher)
-    print("units of the teacher:")
-    caches = {
-        name: data.TeacherCache.build(teacher, utterances, folder / "teacher_units" / name)
-        for name, utterances in corpora.items()
-    }
-    frames = frame_cache(configuration, distiller.student, corpora)
+    if processes.count() > 1:
+        # Another process may find them done and would not compute along.
+        with processes.each_alone():
+            _caches(configuration, folder, _models(configuration, corpora), corpora)
+    distiller = _models(configuration, corpora)
+    teacher = distiller.teacher
+    caches, frames = _caches(configuration, folder, distiller, corpora)
     batch_size, buckets = configuration.training.batch_size, configuration.training.buckets
     measured = {
         name: Split(
@@ -130,6 +131,23 @@ def _distill(configuration, folder):
     return plain(results)
 
 
+def _models(configuration, corpora):
+    keras.utils.set_random_seed(configuration.training.seed)
+    return build_distiller(configuration, build_teacher(configuration, corpora["train"]))
+
+
+def _caches(configuration, folder, distiller, corpora):
+    """The teacher's units by split, and the frames of the student's front end; see `Train`."""
+    print("units of the teacher:")
+    units = {
+        name: data.TeacherCache.build(
+            distiller.teacher, utterances, folder / "teacher_units" / name
+        )
+        for name, utterances in corpora.items()
+    }
+    return units, frame_cache(configuration, distiller.student, corpora)
+
+
 def fit(configuration, folder, distiller, train, valid):
     """Train, from the start or from the newest checkpoint.
 
@@ -161,7 +179,12 @@ def fit(configuration, folder, distiller, train, valid):
     if start < training.epochs:
         check_memory(
             distiller.student,
-            [(training.batch_size, max(utterance.seconds for utterance in train.utterances))],
+            [
+                (
+                    training.batch_size // processes.count(),
+                    max(utterance.seconds for utterance in train.utterances),
+                )
+            ],
             checkpointing="--training.gradient-checkpointing",
             instead="lower --data.max-seconds, or halve --training.batch-size and double "
             "--training.accumulation",
@@ -180,7 +203,7 @@ def fit(configuration, folder, distiller, train, valid):
             buckets=training.buckets,
         )
         distiller.fit(
-            batches,
+            processes.own_rows(batches),
             validation_data=valid.batches,
             steps_per_epoch=steps,
             initial_epoch=start,

@@ -9,8 +9,9 @@ class UnevenBatches:
     """Mixed into a `keras.Model`: `evaluate` and `predict` take batches of any size.
 
     `keras.distribution.DataParallel` splits each batch evenly, and the last one of a data set is
-    often smaller, or a single utterance. So `evaluate`, also within `fit`, and `predict` give each
-    batch whole to every device, whose weights are copies. They take the time of one device.
+    often smaller, or a single utterance. So `evaluate`, also within `fit`, `predict` and
+    `predict_on_batch` give each batch whole to every device, whose weights are copies. They take
+    the time of one device. Of several processes, all must give the same batch.
     """
 
     def evaluate(self, *args, **kwargs):
@@ -22,6 +23,11 @@ class UnevenBatches:
         """`keras.Model.predict`, each batch whole."""
         with _whole_batches():
             return super().predict(*args, **kwargs)
+
+    def predict_on_batch(self, *args, **kwargs):
+        """`keras.Model.predict_on_batch`, the batch whole."""
+        with _whole_batches():
+            return super().predict_on_batch(*args, **kwargs)
 
 
 class _WholeBatches(keras.distribution.DataParallel):
