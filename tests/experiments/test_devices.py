@@ -1,6 +1,7 @@
 import keras
 import pytest
 
+from experiments import processes
 from experiments.backends import shared_among
 from experiments.distillation.configuration import Configuration, Training
 from experiments.pretraining.configuration import Pretraining
@@ -20,6 +21,16 @@ def test_devices_share_batches_only_within():
     assert keras.distribution.distribution() is None
     with pytest.raises(ValueError, match="`devices` is 64, and JAX has 3 here"), shared_among(64):
         pass
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="shared on JAX alone")
+def test_each_process_must_have_its_share(monkeypatch):
+    monkeypatch.setattr(processes, "count", lambda: 2)
+    refused = pytest.raises(ValueError, match="2 processes have 3 together; .* `devices` to 3")
+    with refused, shared_among(2):
+        pass
+    with shared_among(3):
+        assert keras.distribution.distribution().num_model_replicas == 3
 
 
 @pytest.mark.skipif(BACKEND == "jax", reason="JAX shares them")
