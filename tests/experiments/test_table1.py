@@ -6,7 +6,8 @@ import pytest
 
 from experiments.comparison.configuration import UNDISTILLED
 from experiments.distillation.configuration import Data, Student
-from experiments.table1 import PAIRS, Table1, main
+from experiments.distillation.methods import METHODS
+from experiments.table1 import PAIRS, Table1, main, pairs_of
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND
 from tests.experiments.small_run import write_inputs
@@ -96,5 +97,11 @@ def test_methods_must_be_known(methods):
 
 
 def test_pad_is_paired_with_what_it_refines():
-    assert {name for pair in PAIRS for name in pair} <= set(Table1().methods)
+    assert {name for pair in PAIRS for name in pair} <= METHODS.keys()
+    methods = Table1().methods
+    refined = pairs_of(methods)[: -len(methods)]
+    # What is an ablation of one of them is compared where it is asked for.
+    ablation = ("pad-slocal", "pad-slocal-no-prior")
+    assert set(PAIRS) - set(refined) == {ablation}
+    assert ablation in pairs_of([*methods, ablation[1]])
     assert [variant.name for variant in Table1().variants()] == list(Table1().methods)
