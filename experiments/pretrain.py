@@ -20,6 +20,7 @@ if not __package__:  # Run as a file, which puts this folder on the path and not
 
 import tyro
 
+from experiments import processes
 from experiments.command_line import explained_errors
 from experiments.pretraining.configuration import Pretraining
 from experiments.pretraining.report import print_report
@@ -29,6 +30,7 @@ from experiments.pretraining.run import pretrain
 def main():
     """Read the command line and run."""
     configuration = tyro.cli(Pretraining, description=__doc__)
+    processes.join()
     print_report(pretrain(configuration), configuration.folder)
 
 

@@ -8,8 +8,9 @@ Each is given the same command; Keras' own environment variables say who is who 
     KERAS_DISTRIBUTION_PROCESS_ID=0 python -m experiments.distill pad-slocal --training.devices 2 &
     KERAS_DISTRIBUTION_PROCESS_ID=1 python -m experiments.distill pad-slocal --training.devices 2
 
-All do the same but for the rows of each training batch that they compute, and all end with the same
-weights; the first one alone writes the run's folder.
+So can `experiments.slu` and `experiments.pretrain` be run. All do the same but for the rows of each
+training batch that they compute, and all end with the same weights; the first one alone writes the
+run's folder.
 """
 
 import contextlib
@@ -54,6 +55,15 @@ def count():
     return jax.process_count()
 
 
+def share():
+    """Which part of every training batch is this process's.
+
+    Returns:
+        Tuple of ints: its number, and of how many equal parts.
+    """
+    return (0, 1) if count() == 1 else (_index(), count())
+
+
 def _index():
     import jax
 
@@ -65,7 +75,7 @@ def written_by_the_first(folder, kept):
     """Work in a run's folder, whose files the first process alone writes.
 
     The others do as it does in a temporary folder of their own, which starts with copies of what
-    a run goes on from. Until all have made them, the first one cannot get to its first update.
+    a run goes on from. The first one waits until all have made them.
 
     Args:
         folder: path of the run.
@@ -78,8 +88,9 @@ def written_by_the_first(folder, kept):
         experiments.locks.BusyError: if another run is at work in the folder.
     """
     folder = pathlib.Path(folder)
-    if count() == 1 or _index() == 0:
+    if share()[0] == 0:
         with alone_in(folder):
+            _wait_for_all()
             yield folder
         return
     with tempfile.TemporaryDirectory() as own:
@@ -87,7 +98,16 @@ def written_by_the_first(folder, kept):
         for name in kept:
             if (folder / name).is_dir():
                 shutil.copytree(folder / name, own / name)
+        _wait_for_all()
         yield own
+
+
+def _wait_for_all():
+    """Go on when all processes have got here."""
+    if count() > 1:
+        from jax.experimental import multihost_utils
+
+        multihost_utils.sync_global_devices("written_by_the_first")
 
 
 @contextlib.contextmanager
@@ -110,12 +130,17 @@ def own_rows(batches):
     Returns:
         `tf.data.Dataset`.
     """
-    if count() == 1:
+    index, parts = share()
+    if parts == 1:
         return batches
     import tensorflow as tf
 
     def rows(tensor):
-        share = tf.shape(tensor)[0] // count()
-        return tensor[_index() * share : (_index() + 1) * share]
+        size = tf.shape(tensor)[0] // parts
+        return tensor[index * size : (index + 1) * size]
 
-    return batches.map(lambda batch: tf.nest.map_structure(rows, batch))
+    def rows_of(*batch):
+        # With targets a batch is a tuple, which `map` takes apart.
+        return tf.nest.map_structure(rows, batch if len(batch) > 1 else batch[0])
+
+    return batches.map(rows_of)

@@ -23,6 +23,7 @@ if not __package__:  # Run as a file, which puts this folder on the path and not
 
 import tyro
 
+from experiments import processes
 from experiments.command_line import explained_errors
 from experiments.understanding.configuration import configurations
 from experiments.understanding.report import print_results
@@ -32,6 +33,7 @@ from experiments.understanding.run import understand
 def main():
     """Read the command line and run."""
     settings = tyro.extras.overridable_config_cli(configurations(), description=__doc__)
+    processes.join()
     print_results(understand(settings), settings.folder)
 
 

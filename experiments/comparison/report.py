@@ -4,7 +4,7 @@ import dataclasses
 
 from experiments.comparison.configuration import TOPLINE, UNDISTILLED
 from experiments.comparison.measures import COLUMNS, MIN_RUNS, PARTS, few_shot_columns
-from experiments.comparison.summary import ALIGNMENT
+from experiments.comparison.summary import ALIGNMENT, RETRIEVAL
 from experiments.results import print_table
 
 _NONE = "-"
@@ -55,7 +55,7 @@ def tables(summary, title, names=None):
         _differences_table(
             "Paired differences: wordings, few labels, retrieval",
             differences,
-            {**further, **{key: ALIGNMENT[key] for key in ("recall_at_1", "recall_at_10")}},
+            {**further, **RETRIEVAL},
         ),
         _gap_table(chosen, {**main, **further}),
         _parts_table(chosen),

@@ -13,9 +13,9 @@ from experiments.comparison.measures import (
 )
 from experiments.results import versions
 
+RETRIEVAL = {"recall_at_1": "recall@1", "recall_at_10": "recall@10"}
 ALIGNMENT = {
-    "recall_at_1": "recall@1",
-    "recall_at_10": "recall@10",
+    **RETRIEVAL,
     "word_overlap": "word overlap",
     # Longer spans overlap more words by chance, so methods differ in it.
     "word_overlap_chance": "word overlap by chance",
@@ -64,7 +64,7 @@ def summarise(grid, pairs):
         "differences": _differences(
             {name: {**runs[name], **aligned[name]} for name in encoders},
             pairs,
-            [*(column.key for column in columns), *ALIGNMENT],
+            [*(column.key for column in columns), *RETRIEVAL],
         ),
         "chance": _chance(grid, encoders),
         "alignment_chance": _alignment_chance(grid),

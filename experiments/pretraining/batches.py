@@ -57,6 +57,8 @@ class SpeechBatches(keras.utils.PyDataset):
         first_epoch: int, the epoch that the stream starts at.
         multiple_of: int, that every batch's number of recordings is; what a pass leaves over is
             left out of it.
+        share: tuple of ints `(number, parts)`: the batches have this of so many equal parts of
+            their recordings, that several processes share one; see `experiments.processes`.
         **kwargs: of `keras.utils.PyDataset`.
 
     An item is `({"waveform", "padding_mask"}, clusters)`: `[batch, samples]` float32 and bool,
@@ -75,6 +77,7 @@ class SpeechBatches(keras.utils.PyDataset):
         seed=0,
         first_epoch=0,
         multiple_of=1,
+        share=(0, 1),
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -88,6 +91,7 @@ class SpeechBatches(keras.utils.PyDataset):
         self.seed = seed
         self.epoch = first_epoch
         self.multiple_of = multiple_of
+        self.share = share
         self._plan = functools.lru_cache(maxsize=2)(self._plan_pass)
 
     def __len__(self):
@@ -126,8 +130,13 @@ class SpeechBatches(keras.utils.PyDataset):
         """
         passes, index = self._locate(number)
         seconds, examples = self._plan(passes)[index]
-        generator = np.random.default_rng((self.seed, 1, passes, index))
-        made = [self._example(position, speed, generator) for position, speed in examples]
+        number, parts = self.share
+        size = len(examples) // parts
+        made = []
+        for row in range(number * size, (number + 1) * size):
+            # Of each row alone, so that whoever makes it makes the same.
+            generator = np.random.default_rng((self.seed, 1, passes, index, row))
+            made.append(self._example(*examples[row], generator))
         return self._padded(made, round(seconds * SAMPLE_RATE))
 
     def _locate(self, number):

@@ -25,6 +25,11 @@ class Stage:
     layer: int | None
     steps: int
 
+    @property
+    def name(self):
+        """Of its folders."""
+        return f"stage-{self.index}"
+
 
 @dataclasses.dataclass(frozen=True)
 class Pretraining:
@@ -76,9 +81,10 @@ class Pretraining:
     jit_compile: bool | None = None
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
     devices: int = 1
-    """Devices of this machine, GPUs where there are any, that share each batch; more than one on
-    JAX alone. A batch then holds a multiple of that many recordings, so a run that goes on with
-    another number goes on with other batches."""
+    """Devices, GPUs where there are any, that share each batch; more than one on JAX alone. Of
+    several processes (see experiments/processes.py), the devices of all. A batch then holds a
+    multiple of that many recordings, so a run that goes on with another number goes on with other
+    batches."""
     seed: int = 0
     """Of weights, clusters, order and augmentation."""
     out: pathlib.Path = pathlib.Path("runs")

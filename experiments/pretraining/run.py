@@ -5,8 +5,8 @@ import math
 import keras
 import numpy as np
 
+from experiments import processes
 from experiments.backends import resolve_jit, shared_among
-from experiments.locks import alone_in
 from experiments.memory import check_memory
 from experiments.optimization import encoder_optimizer
 from experiments.pretraining.batches import FrontEnd, SpeechBatches, for_fit
@@ -49,8 +49,12 @@ def pretrain(configuration):
     results = pretrain(Pretraining(audio=("recordings",), valid=("others",)))
     ```
     """
-    with alone_in(configuration.folder), shared_among(configuration.devices):
-        return _pretrain(configuration, configuration.folder)
+    stages = [stage.name for stage in configuration.resolved().stages()]
+    with (
+        processes.written_by_the_first(configuration.folder, kept=stages) as folder,
+        shared_among(configuration.devices),
+    ):
+        return _pretrain(configuration, folder)
 
 
 def _pretrain(configuration, folder):
@@ -115,7 +119,7 @@ def stage_clusters(configuration, folder, stage, corpora, backbone):
     """
     if not stage.num_clusters:
         return dict.fromkeys(corpora)
-    path = folder / f"stage-{stage.index}" / "clusters.npz"
+    path = folder / stage.name / "clusters.npz"
     if not path.is_file():
         _write_clusters(path, configuration, stage, corpora, backbone)
     with np.load(path, allow_pickle=False) as file:
@@ -126,10 +130,12 @@ def stage_clusters(configuration, folder, stage, corpora, backbone):
 
 
 def _write_clusters(path, configuration, stage, corpora, backbone):
+    encoder = None if stage.layer is None else _alone(configuration, backbone)
+
     def features(recordings):
         if stage.layer is None:
             return mfcc_features(recordings, front_end_of(backbone))
-        return hidden_features(recordings, backbone, stage.layer)
+        return hidden_features(recordings, encoder, stage.layer)
 
     audio = corpora["audio"]
     print(f"{stage.num_clusters} clusters of {'MFCC' if stage.layer is None else 'hidden states'}")
@@ -141,6 +147,16 @@ def _write_clusters(path, configuration, stage, corpora, backbone):
         arrays[f"{name}_frames"] = np.array([len(frames) for frames in clusters])
     with replaced_file(path) as file:
         np.savez(file, **arrays)
+
+
+def _alone(configuration, backbone):
+    """A backbone that computes without other processes: one that may not need it does not wait."""
+    if processes.count() == 1:
+        return backbone
+    with processes.each_alone():
+        copy = build_backbone(configuration)
+        copy.set_weights(backbone.get_weights())
+    return copy
 
 
 def front_end_of(backbone):
@@ -176,7 +192,7 @@ def fit_stage(configuration, folder, stage, corpora, clusters, backbone):
     steps = min(configuration.steps_per_epoch, stage.steps)
     epochs = math.ceil(stage.steps / steps)
     state = callbacks.TrainingState(
-        folder / f"stage-{stage.index}" / "state", fingerprint=_fingerprint(configuration, corpora)
+        folder / stage.name / "state", fingerprint=_fingerprint(configuration, corpora)
     )
     start = state.restore(model)
     write_json(folder / "configuration.json", {**plain(configuration), "versions": versions()})
@@ -197,12 +213,13 @@ def fit_stage(configuration, folder, stage, corpora, clusters, backbone):
         augmentation=configuration.augmentation if configuration.augment else None,
         first_epoch=start,
         multiple_of=configuration.devices,
+        share=processes.share(),
         workers=2,
         **shared,
     )
     check_memory(
         backbone,
-        train.shapes(),
+        {(count // processes.count(), seconds) for count, seconds in train.shapes()},
         checkpointing="--gradient-checkpointing",
         instead="lower --batch-seconds",
         has_moments=model.optimizer.built,
@@ -280,7 +297,7 @@ def _tensorboard(configuration, folder, stage):
     except ImportError:
         return []
     summary = callbacks.TrainingSummary(
-        folder / "tensorboard" / f"stage-{stage.index}", 1, configuration.batch_seconds
+        folder / "tensorboard" / stage.name, 1, configuration.batch_seconds
     )
     return [summary]
 

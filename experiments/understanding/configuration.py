@@ -121,8 +121,9 @@ class Understanding:
     jit_compile: bool | None = None
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
     devices: int = 1
-    """Devices of this machine, GPUs where there are any, that share each batch; more than one on
-    JAX alone. The result is that of one device but for rounding."""
+    """Devices, GPUs where there are any, that share each batch; more than one on JAX alone. Of
+    several processes (see experiments/processes.py), the devices of all. The result is that of one
+    device but for rounding."""
     on_error: Literal["raise", "skip"] = "raise"
     """What a broken file does: stop with its name, or be left out and listed at the end."""
     export: pathlib.Path | None = None

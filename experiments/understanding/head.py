@@ -6,6 +6,7 @@ import shutil
 
 import keras
 
+from experiments import processes
 from experiments.backends import check_divisible, resolve_jit, steps_at_once
 from experiments.memory import check_memory
 from experiments.results import plain, write_json
@@ -26,6 +27,7 @@ class HeadRun:
 
     Args:
         settings: `Understanding`.
+        folder: path, its own.
         job: `Job`.
         task: `Classification` or `SlotFilling`.
         splits: `Splits`.
@@ -35,8 +37,9 @@ class HeadRun:
             for a frozen one.
     """
 
-    def __init__(self, settings, job, task, splits, encoder, cache, initial_weights=None):
+    def __init__(self, settings, folder, job, task, splits, encoder, cache, initial_weights=None):
         self.settings = settings
+        self.folder = folder
         self.job = job
         self.task = task
         self.splits = splits
@@ -44,7 +47,6 @@ class HeadRun:
         self.cache = cache
         self.initial_weights = initial_weights
         self.recipe = settings.resolved_recipe
-        self.folder = settings.folder / "heads" / job.name
 
     def train(self):
         """Train, from the start or from the newest checkpoint, unless that is done.
@@ -125,7 +127,7 @@ class HeadRun:
 
     @property
     def _log_dir(self):
-        return self.settings.folder / "tensorboard" / self.job.name
+        return self.folder.parents[1] / "tensorboard" / self.job.name
 
     def _compiled(self):
         if self.settings.fine_tune:
@@ -157,7 +159,7 @@ class HeadRun:
         if self.settings.fine_tune:
             check_memory(
                 self.encoder,
-                [(batch_size, max(utterance.seconds for utterance in train))],
+                [(batch_size // processes.count(), max(utterance.seconds for utterance in train))],
                 checkpointing="--gradient-checkpointing",
                 instead="lower --batch-size",
                 has_moments=model.optimizer.built,
@@ -177,7 +179,7 @@ class HeadRun:
         seconds = data.total_hours(train) * 3600 / len(train) * batch_size
         with data.bad_input_explained():
             model.fit(
-                batches,
+                processes.own_rows(batches),
                 steps_per_epoch=steps,
                 initial_epoch=start,
                 epochs=epochs,

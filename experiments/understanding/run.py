@@ -7,9 +7,9 @@ import shutil
 import keras
 import numpy as np
 
+from experiments import processes
 from experiments.backends import shared_among
 from experiments.caches import announced_cache
-from experiments.locks import alone_in
 from experiments.results import corpus_hash, plain, versions, write_json
 from experiments.statistics import mean_interval
 from experiments.understanding.configuration import LOG_MEL, Understanding, with_defaults
@@ -26,6 +26,8 @@ _FREE = ("learning_rates", "seeds", "folds", *Understanding.FREE)
 _CONFIGURATION = "configuration.json"
 # How the folders of hidden states are called, by what they keep.
 _POOLED, _FRAMES = "pooled", "frames"
+# The heads' folder within that of an experiment.
+HEADS = "heads"
 
 
 class DivergedError(ValueError):
@@ -71,7 +73,7 @@ def understand(settings, encoder=None):
             "and name that in the settings."
         )
     with (
-        alone_in(settings.folder),
+        processes.written_by_the_first(settings.folder, kept=(HEADS,)) as folder,
         _policy(settings.precision),
         shared_among(settings.devices),
     ):
@@ -86,16 +88,29 @@ def understand(settings, encoder=None):
         if isinstance(encoder, TextEncoder):
             encoder.check(_utterances(folds))
         encoder_hash = weights_hash(encoder)
-        corpus = _check_folder(settings, encoder_hash, folds)
+        corpus = _check_folder(settings, folder, encoder_hash, folds)
+        for fold, splits in folds.items():
+            print(f"{settings.root}{'' if fold is None else f', fold {fold}'}\n{describe(splits)}")
+        if processes.count() > 1:
+            # Another process may find them done and would not compute along.
+            with processes.each_alone():
+                _hidden_states(settings, load_encoder(settings), encoder_hash, folds, tasks)
         cache = _hidden_states(settings, encoder, encoder_hash, folds, tasks)
         initial_weights = encoder.get_weights() if settings.fine_tune else None
         runs = [
             HeadRun(
-                settings, job, tasks[job.fold], folds[job.fold], encoder, cache, initial_weights
+                settings,
+                folder / HEADS / job.name,
+                job,
+                tasks[job.fold],
+                folds[job.fold],
+                encoder,
+                cache,
+                initial_weights,
             )
             for job in settings.jobs()
         ]
-        return _results(settings, runs, corpus)
+        return _results(settings, folder, runs, corpus)
 
 
 def load_encoder(settings):
@@ -124,8 +139,6 @@ def load_encoder(settings):
 
 def _hidden_states(settings, encoder, encoder_hash, folds, tasks):
     """The cache of all utterances of an experiment, or `None`."""
-    for fold, splits in folds.items():
-        print(f"{settings.root}{'' if fold is None else f', fold {fold}'}\n{describe(splits)}")
     if settings.fine_tune or not settings.cache:
         return None
     utterances = _utterances(folds)
@@ -161,7 +174,7 @@ def _utterances(folds):
     return list({u.id: u for splits in folds.values() for u in splits.all()}.values())
 
 
-def _results(settings, runs, corpus):
+def _results(settings, folder, runs, corpus):
     """Train all, choose the learning rate on valid, test that one."""
     trained = {}
     for index, run in enumerate(runs):
@@ -177,7 +190,7 @@ def _results(settings, runs, corpus):
     chosen = max(best, key=best.get)
     tested = [run for run in runs if run.job.learning_rate == chosen]
     tests = {run: run.test() for run in tested}
-    if settings.export is not None:
+    if settings.export is not None and processes.share()[0] == 0:
         export_saved_model(tested[0].best_model(), settings.export, overwrite=True)
     results = {
         "configuration": settings,
@@ -200,7 +213,7 @@ def _results(settings, runs, corpus):
         ),
         "heads": {run.job.name: {**trained[run], "test": tests.get(run)} for run in runs},
     }
-    write_json(settings.folder / "results.json", results)
+    write_json(folder / "results.json", results)
     return plain(results)
 
 
@@ -241,9 +254,9 @@ def _check_export(settings):
         )
 
 
-def _check_folder(settings, encoder_hash, folds):
+def _check_folder(settings, folder, encoder_hash, folds):
     """Refuse a folder of another experiment, write what this one is; the corpus' hashes by fold."""
-    path = settings.folder / _CONFIGURATION
+    path = folder / _CONFIGURATION
     now = {
         "configuration": plain(settings),
         "recipe": plain(settings.resolved_recipe),

@@ -5,7 +5,6 @@ import keras
 import numpy as np
 import pytest
 import scipy.fft
-import soundfile
 
 from experiments import memory
 from experiments.pretraining import augmentation, clusters
@@ -18,38 +17,15 @@ from experiments.pretraining.run import build_backbone, pretrain, save_encoder
 from pad_keras import callbacks
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND, DEVICES
+from tests.experiments.small_run import small_pretraining, write_tones
 from tests.small import speech_student
 
 FRONT_END = FrontEnd((10, 3, 3, 3, 3, 2, 2), (5, 2, 2, 2, 2, 2, 2))
 
 
-def write_tones(folder, count, seconds=1.0, rate=16_000, suffix=".wav"):
-    folder.mkdir(parents=True, exist_ok=True)
-    for index in range(count):
-        time = np.arange(int(seconds * rate)) / rate
-        tone = 0.1 * np.sin(2 * np.pi * (200 + 150 * index) * time**1.1)
-        soundfile.write(folder / f"tone-{index}{suffix}", tone, rate)
-
-
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    root = tmp_path_factory.mktemp("pretraining")
-    write_tones(root / "audio" / "deep" / "deeper", 4)
-    write_tones(root / "valid", 2)
-    student = speech_student(hidden_dropout=0.1)
-    student.save_to_preset(str(root / "student"))
-    return Pretraining(
-        audio=(root / "audio",),
-        valid=(root / "valid",),
-        student=str(root / "student"),
-        clusters=(4, 5),
-        layers=(1,),
-        steps=(4, 4),
-        steps_per_epoch=2,
-        batch_seconds=2.0,
-        augmentation=Augmentation(speeds=(1.0, 1.0), noise=0.5, reverberation=0.5),
-        out=root,
-    )
+    return small_pretraining(tmp_path_factory.mktemp("pretraining"))
 
 
 @pytest.fixture(scope="module")
@@ -234,6 +210,18 @@ def test_devices_can_share_every_batch(tmp_path):
     assert any(len(examples) % 2 for _, examples in alone._plan(0))
     with pytest.raises(ValueError, match="6 recordings make no batch of a multiple of 7"):
         SpeechBatches(found, FRONT_END, steps=2, multiple_of=7).batch(0)
+
+
+def test_processes_share_what_one_would_make(tmp_path):
+    options = {"steps": 2, "batch_seconds": 6.0, "multiple_of": 2, "augmentation": Augmentation()}
+    whole = SpeechBatches(recordings(tmp_path), FRONT_END, **options)
+    halves = [SpeechBatches(whole.recordings, FRONT_END, share=(i, 2), **options) for i in (0, 1)]
+    for number in range(whole.batches_per_pass):
+        found = [half.batch(number) for half in halves]
+        inputs, _ = whole.batch(number)
+        assert len(inputs["waveform"]) == 2 * len(found[0][0]["waveform"])
+        for name, rows in inputs.items():
+            np.testing.assert_array_equal(np.concatenate([one[name] for one, _ in found]), rows)
 
 
 def test_batches_line_up_with_their_clusters(tmp_path):
