@@ -1,5 +1,6 @@
 """The teacher's units of a corpus, computed once and kept on disk."""
 
+import contextlib
 import json
 import logging
 import pathlib
@@ -17,19 +18,20 @@ from pad_keras.data.fingerprints import (
     text_hash,
     weights_hash,
 )
+from pad_keras.data.growing_array import GrowingArray
 from pad_keras.data.text import TextTokenizer, check_transcripts, piece_counts
 from pad_keras.files import replaced_folder
 
 _META = "meta.json"
-_FORMAT = 1
+_FORMAT = 2
 _BYTES_IN_MB = 1e6
 
 
 class TeacherCache:
     """Units of text, read from a folder that `build` wrote.
 
-    Only units are kept (no [CLS], no padding), as flat arrays that are mapped, not loaded: the
-    size in memory does not grow with the corpus.
+    Only units are kept (no [CLS], no padding), of each text once, as flat arrays that are written
+    piece by piece and mapped, not loaded: what is in memory does not grow with the units.
 
     Args:
         folder: path.
@@ -60,18 +62,18 @@ class TeacherCache:
                 name: np.load(self.folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
                 for name in self.meta["arrays"]
             }
-            self._rows = {uid: row for row, uid in enumerate(self.meta["ids"])}
+            self._rows = dict(zip(self.meta["ids"], self.meta["rows"], strict=True))
             self._offsets = np.asarray(self._arrays["offsets"])
             self._check_arrays()
             self.max_units = int(np.diff(self._offsets).max())
 
     def _check_arrays(self):
         """Refuse arrays that do not belong together, which a reader would find in mid-training."""
-        rows, counts = len(self.meta["ids"]), np.diff(self._offsets)
+        rows, counts = len(self.meta["texts"]), np.diff(self._offsets)
         expected = {"cls": rows, "offsets": rows + 1}
         lengths = {name: len(array) for name, array in self._arrays.items()}
         if (
-            len(self.meta["texts"]) != rows
+            not set(self._rows.values()) <= set(range(rows))
             or lengths != {name: expected.get(name, self._offsets[-1]) for name in lengths}
             or not {"cls", "embeddings", "significance"} <= lengths.keys()
             or any(
@@ -82,7 +84,7 @@ class TeacherCache:
             or self._offsets[0] != 0
             or (counts < 0).any()
         ):
-            raise ValueError(f"arrays of {lengths} do not fit {rows} utterances")
+            raise ValueError(f"arrays of {lengths} do not fit {rows} texts")
 
     @classmethod
     def build(cls, teacher, utterances, folder, batch_size=64, dtype="float16"):
@@ -103,6 +105,7 @@ class TeacherCache:
 
         Raises:
             ValueError: if an utterance has no transcript.
+            OSError: if the disk has too little room.
         """
         try:
             return cls.open(teacher, utterances, folder, dtype)
@@ -111,8 +114,15 @@ class TeacherCache:
         except StaleCacheError as error:
             logging.getLogger(__name__).warning("%s It is made anew.", error)
         check_transcripts(utterances)
-        with replaced_folder(folder) as partial:
-            _write(teacher, utterances, partial, batch_size, dtype)
+        # Copies of an utterance at other speeds say the same.
+        texts = list(dict.fromkeys(utterance.text for utterance in utterances))
+        size = _most_bytes(teacher, texts, dtype)
+        logging.getLogger(__name__).info(
+            "teacher cache: %d texts, at most %.1f MB", len(texts), size / _BYTES_IN_MB
+        )
+        # Rows are there twice until their array is complete.
+        with replaced_folder(folder, needed=2 * size) as partial:
+            _write(teacher, utterances, texts, partial, batch_size, dtype)
         return cls(folder)
 
     @classmethod
@@ -235,37 +245,38 @@ def fingerprint(teacher, utterances, dtype="float16"):
     }
 
 
-def _write(teacher, utterances, folder, batch_size, dtype):
+def _write(teacher, utterances, texts, folder, batch_size, dtype):
     """Compute units batch by batch and write arrays, the description last."""
     tokenizer = TextTokenizer.for_utterances(teacher.tokenizer, utterances)
-    texts = [utterance.text for utterance in utterances]
-    pieces = sum(piece_counts(teacher.tokenizer, texts))
-    size = pieces * teacher.hidden_dim * np.dtype(dtype).itemsize / _BYTES_IN_MB
-    logging.getLogger(__name__).info(
-        "teacher cache: %d utterances, at most %.1f MB", len(utterances), size
-    )
-    columns, counts = {}, []
-    progress = Progbar(len(utterances), unit_name="utterance")
+    counts, progress = [], Progbar(len(texts), unit_name="text")
     batches = tf.data.Dataset.from_tensor_slices(texts).batch(batch_size)
-    for inputs in batches.map(lambda batch: tokenizer(None, batch)).as_numpy_iterator():
-        inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
-        units = keras.tree.map_structure(ops.convert_to_numpy, teacher(inputs))
-        mask = units.pop("mask")
-        counts.extend(mask.sum(1))
-        for name, values in units.items():
-            values = values if name == "cls" else values[mask]
-            columns.setdefault(name, []).append(
-                values.astype(dtype) if name == "embeddings" else values.astype("float32")
-            )
-        progress.add(len(mask))
-    arrays = {name: np.concatenate(parts) for name, parts in columns.items()}
-    arrays["offsets"] = np.concatenate([[0], np.cumsum(counts)]).astype("int64")
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array, allow_pickle=False)
+    with contextlib.ExitStack() as files:
+        columns = {}
+        for inputs in batches.map(lambda batch: tokenizer(None, batch)).as_numpy_iterator():
+            inputs = keras.tree.map_structure(ops.convert_to_tensor, inputs)
+            units = keras.tree.map_structure(ops.convert_to_numpy, teacher(inputs))
+            mask = units.pop("mask")
+            counts.extend(mask.sum(1))
+            for name, values in units.items():
+                if name not in columns:
+                    columns[name] = files.enter_context(GrowingArray(folder / f"{name}.npy"))
+                values = values if name == "cls" else values[mask]
+                columns[name].append(values.astype(dtype if name == "embeddings" else "float32"))
+            progress.add(len(mask))
+    offsets = np.concatenate([[0], np.cumsum(counts)]).astype("int64")
+    np.save(folder / "offsets.npy", offsets, allow_pickle=False)
+    rows = {text: row for row, text in enumerate(texts)}
     meta = {
         "fingerprint": fingerprint(teacher, utterances, dtype),
-        "arrays": sorted(arrays),
+        "arrays": sorted([*columns, "offsets"]),
         "ids": [utterance.id for utterance in utterances],
-        "texts": [text_hash(utterance.text) for utterance in utterances],
+        "rows": [rows[utterance.text] for utterance in utterances],
+        "texts": [text_hash(text) for text in texts],
     }
     (folder / _META).write_text(json.dumps(meta))
+
+
+def _most_bytes(teacher, texts, dtype):
+    """What the embeddings of texts take, were each word piece a unit."""
+    pieces = sum(piece_counts(teacher.tokenizer, texts))
+    return pieces * teacher.hidden_dim * np.dtype(dtype).itemsize

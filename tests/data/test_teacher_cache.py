@@ -1,5 +1,7 @@
 import dataclasses
 import logging
+import shutil
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -84,6 +86,29 @@ def test_a_stale_cache_is_recognised_and_made_anew(folder, what, caplog):
         TeacherCache.build(changed[0], changed[1], folder, dtype=changed[2])
     assert what in caplog.text
     TeacherCache.open(changed[0], changed[1], folder, changed[2])
+
+
+def test_a_text_that_is_said_twice_is_kept_once(folder):
+    teacher, said = text_teacher(), utterances(3)
+    corpus = [*said, *(dataclasses.replace(u, id=f"{u.id}-faster") for u in said)]
+    cache = TeacherCache.build(teacher, corpus, folder, batch_size=2)
+    assert len(np.load(folder / "cls.npy")) == 3
+    found = cache.units([u.id for u in corpus])
+    alone = TeacherCache.build(teacher, said, folder.with_name("alone"), batch_size=2)
+    alone = alone.units([u.id for u in said])
+    for name, values in alone.items():
+        np.testing.assert_array_equal(found[name], np.concatenate([values, values]))
+    cache.check(corpus)
+    changed = dataclasses.replace(corpus[-1], text="the dog")
+    with pytest.raises(StaleCacheError, match=changed.id):
+        cache.check([changed])
+
+
+def test_a_disk_that_is_too_small_is_said_before(folder, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=0))
+    with pytest.raises(OSError, match="MB are to be written"):
+        TeacherCache.build(text_teacher(), utterances(5), folder)
+    assert not folder.exists()
 
 
 def test_utterances_that_it_lacks_are_refused(folder):
