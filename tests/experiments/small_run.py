@@ -1,5 +1,7 @@
 """Runs in a test: what a small distillation and a small pretraining are on, and checks."""
 
+import contextlib
+
 import numpy as np
 import pytest
 import soundfile
@@ -62,6 +64,27 @@ def small_pretraining(root):
         augmentation=Augmentation(speeds=(1.0, 1.0), noise=0.5, reverberation=0.5),
         out=root,
     )
+
+
+@contextlib.contextmanager
+def killed_in_the_second_epoch(callback, hook):
+    """Kill the run within when a hook is called for the second epoch.
+
+    Args:
+        callback: class of a `keras.callbacks.Callback`.
+        hook: str, its method, of an epoch.
+    """
+    real = getattr(callback, hook)
+
+    def kill(self, epoch, logs=None):
+        if epoch == 1:
+            raise KeyboardInterrupt
+        real(self, epoch, logs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callback, hook, kill)
+        with pytest.raises(KeyboardInterrupt):
+            yield
 
 
 def check_same_runs(found, expected, found_folder, expected_folder):

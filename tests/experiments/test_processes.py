@@ -21,7 +21,12 @@ from experiments.understanding.run import understand
 from experiments.understanding.summaries import ValidationAnswers
 from pad_keras import callbacks
 from tests.backend import BACKEND
-from tests.experiments.small_run import check_same_runs, small_pretraining, write_inputs
+from tests.experiments.small_run import (
+    check_same_runs,
+    killed_in_the_second_epoch,
+    small_pretraining,
+    write_inputs,
+)
 from tests.small import speech_student
 
 METHOD, COUNT = "joint", 2
@@ -95,20 +100,11 @@ def results_of(settings):
 
 
 @ON_JAX
-def test_processes_go_on_to_what_one_comes_to(configuration, monkeypatch):
+def test_processes_go_on_to_what_one_comes_to(configuration):
     whole = distill(configuration)
     killed = dataclasses.replace(configuration, name="killed")
-    real = callbacks.TrainingSummary.on_epoch_begin
-
-    def kill_in_the_second_epoch(self, epoch, logs=None):
-        if epoch == 1:
-            raise KeyboardInterrupt
-        real(self, epoch, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(callbacks.TrainingSummary, "on_epoch_begin", kill_in_the_second_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            distill(killed)
+    with killed_in_the_second_epoch(callbacks.TrainingSummary, "on_epoch_begin"):
+        distill(killed)
     told = run_together(command(killed))
     assert all("1 of 2 epochs are done" in text for text in told)
     together = results_of(killed)
@@ -116,7 +112,7 @@ def test_processes_go_on_to_what_one_comes_to(configuration, monkeypatch):
 
 
 @ON_JAX
-def test_processes_go_on_with_a_head(tmp_path, monkeypatch):
+def test_processes_go_on_with_a_head(tmp_path):
     encoder = tmp_path / "encoder"
     speech_student(dim=32).save_to_preset(str(encoder))
     settings = Understanding(
@@ -124,17 +120,8 @@ def test_processes_go_on_with_a_head(tmp_path, monkeypatch):
     )
     whole = understand(settings)
     killed = dataclasses.replace(settings, name="killed")
-    real = ValidationAnswers.on_epoch_end
-
-    def kill_in_the_second_epoch(self, epoch, logs=None):
-        if epoch == 1:
-            raise KeyboardInterrupt
-        real(self, epoch, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ValidationAnswers, "on_epoch_end", kill_in_the_second_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            understand(killed)
+    with killed_in_the_second_epoch(ValidationAnswers, "on_epoch_end"):
+        understand(killed)
     run_together(
         [
             *(sys.executable, "-m", "experiments.slu", "ic", "--tiny", "--name", killed.name),

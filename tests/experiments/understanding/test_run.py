@@ -14,6 +14,7 @@ from experiments.understanding.report import print_results, rows
 from experiments.understanding.run import DivergedError, understand
 from experiments.understanding.summaries import ValidationAnswers
 from tests.backend import BACKEND, DEVICES
+from tests.experiments.small_run import killed_in_the_second_epoch
 from tests.experiments.understanding.small_corpora import commands
 from tests.small import speech_student
 
@@ -74,23 +75,14 @@ def test_what_is_done_is_not_done_again_and_seeds_are_added(intents, monkeypatch
 
 
 @pytest.mark.parametrize("task", ["intents", "slots"])
-def test_a_killed_head_goes_on_to_the_same_result(task, request, tmp_path, monkeypatch):
+def test_a_killed_head_goes_on_to_the_same_result(task, request, tmp_path):
     settings, whole = request.getfixturevalue(task)
     alone = dataclasses.replace(
         settings, learning_rates=settings.learning_rates[:1], seeds=settings.seeds[:1], out=tmp_path
     )
     (name,) = (job.name for job in alone.jobs())
-    real = ValidationAnswers.on_epoch_end
-
-    def kill_in_the_second_epoch(self, epoch, logs=None):
-        if epoch == 1:
-            raise KeyboardInterrupt
-        real(self, epoch, logs)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(ValidationAnswers, "on_epoch_end", kill_in_the_second_epoch)
-        with pytest.raises(KeyboardInterrupt):
-            understand(alone)
+    with killed_in_the_second_epoch(ValidationAnswers, "on_epoch_end"):
+        understand(alone)
     assert (alone.folder / "heads" / name / "state").is_dir()
     resumed = understand(dataclasses.replace(alone, devices=DEVICES[-1]))["heads"][name]
     assert not (alone.folder / "heads" / name / "state").exists()
