@@ -132,14 +132,41 @@ def measure(preset, teacher, utterances, settings):
         preset, significance_layers=settings.student_layers or None
     )
     distiller = models.AlignmentDistiller(teacher, student, losses.SpanAlignment())
+    tokenizer = data.TextTokenizer.for_utterances(teacher.tokenizer, utterances)
+    batches = data.pipeline(utterances, settings.batch_size, text=tokenizer)
+    ordered = data.batch_order(utterances, settings.batch_size)
+    heard = list(_heard(distiller, batches))
+    rows = [_row(*pair, teacher) for pair in zip(heard, ordered, strict=True)]
+    # An utterance without pauses says nothing of them, one of two words nothing of their order.
+    mean = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
+    text = {"spread": mean.pop("text_spread"), "shift": _shift([one.text for one in heard])}
+    return {**mean, "shift": _shift([one.speech for one in heard])}, text
+
+
+@dataclasses.dataclass
+class _Side:
+    """Prior of an utterance without padding, `[units]`, and its units' means, `[dim]`."""
+
+    significance: np.ndarray
+    weighted_mean: np.ndarray
+    mean: np.ndarray
+
+
+@dataclasses.dataclass
+class _Heard:
+    """An utterance as student and teacher have it, and its anchors by how they are selected."""
+
+    speech: _Side
+    text: _Side
+    anchors: dict
+
+
+def _heard(distiller, batches):
+    """What a distiller makes of batches, one `_Heard` after the other."""
     pools = {
         name: losses.SpanAlignment(anchor_selection=selection)
         for name, selection in _SELECTIONS.items()
     }
-    tokenizer = data.TextTokenizer.for_utterances(teacher.tokenizer, utterances)
-    batches = data.pipeline(utterances, settings.batch_size, text=tokenizer)
-    ordered = iter(data.batch_order(utterances, settings.batch_size))
-    rows, pooled = [], {"speech": ([], []), "text": ([], [])}
     for batch in batches:
         batch = tree.map_structure(ops.convert_to_numpy, batch)
         speech = tree.map_structure(ops.convert_to_numpy, distiller.predict_on_batch(batch))
@@ -149,51 +176,40 @@ def measure(preset, teacher, utterances, settings):
             for name, pool in pools.items()
         }
         for index in range(len(speech["mask"])):
-            sides = {
-                name: _real(side, index) for name, side in (("speech", speech), ("text", text))
-            }
-            for name, (embeddings, significance) in sides.items():
-                pooled[name][0].append(significance @ embeddings)
-                pooled[name][1].append(embeddings.mean(axis=0))
-            rows.append(
-                _row(
-                    sides["speech"][1],
-                    sides["text"][1],
-                    {name: found[index][found[index] >= 0] for name, found in anchors.items()},
-                    next(ordered),
-                    teacher,
-                )
-            )
-    shifts = {
-        name: prior_measures.shift(*(np.stack(means) for means in both))
-        for name, both in pooled.items()
-    }
-    # An utterance without pauses says nothing of them, one of two words nothing of their order.
-    mean = {name: float(np.nanmean([row[name] for row in rows])) for name in rows[0]}
-    of_text = {"spread": mean.pop("text_spread"), "shift": shifts["text"]}
-    return {**mean, "shift": shifts["speech"]}, of_text
-
-
-def _row(significance, text_significance, anchors, utterance, teacher):
-    """Measures of one utterance."""
-    times = [(word.start, word.end) for word in utterance.words]
-    words = prior_measures.frames_of_words(len(significance), times)
-    units = unit_words(utterance.text, teacher.tokenizer, teacher.text_units)
-    of_text = prior_measures.word_weights(text_significance, units, len(times))
-    return {
-        "silence": prior_measures.silence_weight(significance, words),
-        "spread": prior_measures.spread(significance),
-        **{name: prior_measures.anchored_words(found, words) for name, found in anchors.items()},
-        "agreement": prior_measures.agreement(words @ significance, of_text),
-        "durations": prior_measures.agreement(words.sum(axis=1), of_text),
-        "text_spread": prior_measures.spread(text_significance),
-    }
+            chosen = {name: found[index][found[index] >= 0] for name, found in anchors.items()}
+            yield _Heard(_real(speech, index), _real(text, index), chosen)
 
 
 def _real(side, index):
-    """Embeddings and significance of an utterance without padding."""
     mask = side["mask"][index]
-    return side["embeddings"][index][mask], side["significance"][index][mask]
+    embeddings, significance = (side[name][index][mask] for name in ("embeddings", "significance"))
+    return _Side(significance, significance @ embeddings, embeddings.mean(axis=0))
+
+
+def _row(heard, utterance, teacher):
+    """Measures of one utterance."""
+    times = [(word.start, word.end) for word in utterance.words]
+    significance, of_pieces = heard.speech.significance, heard.text.significance
+    words = prior_measures.frames_of_words(len(significance), times)
+    pieces = unit_words(utterance.text, teacher.tokenizer, teacher.text_units)
+    of_text = prior_measures.word_weights(of_pieces, pieces, len(times))
+    anchored = {
+        name: prior_measures.anchored_words(found, words) for name, found in heard.anchors.items()
+    }
+    return {
+        "silence": prior_measures.silence_weight(significance, words),
+        "spread": prior_measures.spread(significance),
+        **anchored,
+        "agreement": prior_measures.agreement(words @ significance, of_text),
+        "durations": prior_measures.agreement(words.sum(axis=1), of_text),
+        "text_spread": prior_measures.spread(of_pieces),
+    }
+
+
+def _shift(sides):
+    return prior_measures.shift(
+        np.stack([side.weighted_mean for side in sides]), np.stack([side.mean for side in sides])
+    )
 
 
 if __name__ == "__main__":
