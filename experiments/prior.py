@@ -79,8 +79,10 @@ def main(settings):
         Dict, the contents of `prior.json`.
 
     Raises:
-        ValueError: if no utterance has word times.
+        ValueError: if no utterance has word times, or without students.
     """
+    if not settings.students:
+        raise ValueError("`students` is empty; name a preset at least.")
     utterances = [
         u for u in data.librispeech(settings.root, None, subsets=[settings.subset]) if u.words
     ]

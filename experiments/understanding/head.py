@@ -19,6 +19,8 @@ from pad_keras.files import write_atomically
 # Few padded lengths: each costs a compilation, and a head's padding costs little.
 _BUCKETS = 4
 _LINE_PER_EPOCH, _BAR = 2, 1
+# The heads' folder within that of an experiment.
+HEADS = "heads"
 _LONG_EPOCH = 500
 
 
@@ -27,7 +29,7 @@ class HeadRun:
 
     Args:
         settings: `Understanding`.
-        folder: path, its own.
+        folder: path of the experiment; its own is within.
         job: `Job`.
         task: `Classification` or `SlotFilling`.
         splits: `Splits`.
@@ -39,7 +41,8 @@ class HeadRun:
 
     def __init__(self, settings, folder, job, task, splits, encoder, cache, initial_weights=None):
         self.settings = settings
-        self.folder = folder
+        self.folder = folder / HEADS / job.name
+        self._log_dir = folder / "tensorboard" / job.name
         self.job = job
         self.task = task
         self.splits = splits
@@ -124,10 +127,6 @@ class HeadRun:
     @property
     def _weights_path(self):
         return self.folder / "head.npz"
-
-    @property
-    def _log_dir(self):
-        return self.folder.parents[1] / "tensorboard" / self.job.name
 
     def _compiled(self):
         if self.settings.fine_tune:

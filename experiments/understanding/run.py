@@ -14,7 +14,7 @@ from experiments.results import corpus_hash, plain, versions, write_json
 from experiments.statistics import mean_interval
 from experiments.understanding.configuration import LOG_MEL, Understanding, with_defaults
 from experiments.understanding.corpora import describe, read_splits
-from experiments.understanding.head import HeadRun
+from experiments.understanding.head import HEADS, HeadRun
 from experiments.understanding.log_mel import LogMelEncoder
 from experiments.understanding.tasks import task_of
 from experiments.understanding.text_encoder import TextEncoder
@@ -26,8 +26,6 @@ _FREE = ("learning_rates", "seeds", "folds", *Understanding.FREE)
 _CONFIGURATION = "configuration.json"
 # How the folders of hidden states are called, by what they keep.
 _POOLED, _FRAMES = "pooled", "frames"
-# The heads' folder within that of an experiment.
-HEADS = "heads"
 
 
 class DivergedError(ValueError):
@@ -100,7 +98,7 @@ def understand(settings, encoder=None):
         runs = [
             HeadRun(
                 settings,
-                folder / HEADS / job.name,
+                folder,
                 job,
                 tasks[job.fold],
                 folds[job.fold],
