@@ -26,16 +26,18 @@ def resolve_jit(jit_compile):
 
 
 def keep_compilations(folder):
-    """Have JAX keep what XLA compiles for a second or longer, for later jobs and processes.
+    """Have JAX keep what XLA compiles on an accelerator, for later jobs and processes.
 
     Jobs that differ in seeds or weights alone compile the same, and a new model compiles anew.
     A folder that the user has chosen (`JAX_COMPILATION_CACHE_DIR`) stays. TensorFlow and torch keep
-    nothing.
+    nothing, and nor does JAX on a processor: its variables may share memory with NumPy's arrays,
+    such as those of a checkpoint, and a kept program that is loaded again frees it with its
+    donated arguments (seen with JAX 0.5.3: a resumed run corrupted the heap).
 
     Args:
         folder: path.
     """
-    if keras.backend.backend() != "jax":
+    if keras.backend.backend() != "jax" or not has_accelerator():
         return
     import jax
 
