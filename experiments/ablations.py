@@ -2,6 +2,7 @@
 
     python -m experiments.ablations                             # all groups, on PAD-SLocal
     python -m experiments.ablations --groups prior scales       # some
+    python -m experiments.ablations --groups prior --changes even no-asp  # some of a group
     python -m experiments.ablations --bases pad-slocal pad-glob # those that PAD-Glob has, too
     python -m experiments.ablations --tiny                      # two groups in miniature
     python -m experiments.ablations --report-only               # the tables of what is done so far
@@ -186,9 +187,11 @@ class Ablations(Comparison):
     """What is varied."""
     bases: tuple[Literal[BASES], ...] = BASES[:1]
     """The methods that are varied; PAD-Glob has no spans, so only some groups."""
+    changes: tuple[str, ...] = ()
+    """The changes of the groups that are made, without the method's name; all if none is named."""
 
     def __post_init__(self):
-        """Check groups and bases too."""
+        """Check groups, bases and changes too."""
         super().__post_init__()
         for name, known in (("groups", tuple(GROUPS)), ("bases", BASES)):
             values = getattr(self, name)
@@ -196,6 +199,11 @@ class Ablations(Comparison):
                 raise ValueError(
                     f"`{name}` must be different ones of {known}, at least one, got {values!r}."
                 )
+        there = [change.suffix for group in self.groups for change in self._changes_of(group, ())]
+        if unknown := [suffix for suffix in self.changes if suffix not in there]:
+            raise ValueError(
+                f"`changes` has {unknown}; those of {self.groups} for {self.bases} are {there}."
+            )
 
     def resolved(self):
         """The comparison that is run; its tiny form has two groups, with a change each."""
@@ -215,9 +223,16 @@ class Ablations(Comparison):
         Returns:
             List of `Variant`.
         """
-        changes = GROUPS[group][1][: 1 if self.tiny else None]
+        changes = self._changes_of(group, self.changes)[: 1 if self.tiny else None]
         return [
             change.of(base) for base in self.bases for change in changes if base in change.bases
+        ]
+
+    def _changes_of(self, group, chosen):
+        return [
+            change
+            for change in GROUPS[group][1]
+            if set(change.bases) & set(self.bases) and (not chosen or change.suffix in chosen)
         ]
 
     def variants(self):

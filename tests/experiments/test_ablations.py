@@ -66,11 +66,19 @@ def test_distillations_are_shared_with_table1():
         ({"groups": ()}, "`groups` must be different ones of"),
         ({"groups": ("spans",)}, r"`groups` .* got \('spans',\)"),
         ({"bases": ("joint",)}, r"`bases` must be different ones of .* got \('joint',\)"),
+        ({"changes": ("words",), "groups": ("radius",)}, r"`changes` has .*words.*; .* 'radius-4'"),
+        ({"changes": ("idf",), "bases": ("pad-glob",)}, r"`changes` has .*idf.*; .*'no-prior'"),
     ],
 )
 def test_arguments_that_mislead_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
         Ablations(**arguments)
+
+
+def test_some_changes_of_a_group_are_made_alone():
+    chosen = Ablations(groups=("prior", "hours"), changes=("even", "half-hours"))
+    names = [variant.name for variant in chosen.variants()]
+    assert names == ["pad-slocal", "pad-slocal-even", "pad-slocal-half-hours"]
 
 
 def test_the_command_line_knows_the_groups():
