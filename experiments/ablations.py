@@ -17,7 +17,8 @@ there only once, as both write into runs/comparison.
 Each group gives a table and a figure, with paired differences from the unchanged method:
 ablations.json, ablations.md and ablations-<group>*.png. A run that was killed goes on when the same
 command is given again. A change takes 15 minutes of a core a seed with `--epochs 2 --precision
-mixed_bfloat16`, on a processor with AVX-512 for bfloat16; what came out so far is in README.
+mixed_bfloat16`, on a processor with AVX-512 for bfloat16; what came out so far is in
+experiments/results/README.md.
 """
 
 if not __package__:  # Run as a file, which puts this folder on the path and not the one above.

@@ -11,7 +11,7 @@ and the one that is shipped, which was distilled by the same losses for longer a
 and heads for slots on the first and the last of these. Exports the student and the heads on the
 shipped one as SavedModels and asks them in processes of their own that have TensorFlow alone. Takes
 some twenty minutes on two CPU cores. Expect retrieval well above chance on unseen speakers, and
-three times as many intents from the shipped encoder as from the undistilled one.
+four times as many intents from the shipped encoder as from the undistilled one.
 """
 
 import dataclasses
