@@ -42,7 +42,7 @@ from experiments.comparison.run import announce, prepare_student
 from experiments.distillation.configuration import Data, Student, Teacher
 from experiments.distillation.corpora import read_corpora
 from experiments.paper.cost import COLUMNS, measure, rows, works
-from experiments.paper.superb import beside_superb
+from experiments.paper.superb import as_superb_hears, beside_superb
 from experiments.results import plain, print_table, write_json
 from experiments.table1 import Table1, pairs_of
 from pad_keras.data import total_hours
@@ -51,7 +51,10 @@ from pad_keras.files import write_atomically
 
 @dataclasses.dataclass(frozen=True)
 class PaperTable(Table1):
-    """Table 1 whose tiny form has one method: full architectures take their time."""
+    """Table 1 from an encoder that hears what SUPERB's does.
+
+    Its tiny form has one method: full architectures take their time.
+    """
 
     def resolved(self):
         """The comparison that is run."""
@@ -59,6 +62,10 @@ class PaperTable(Table1):
         if not self.tiny:
             return resolved
         return dataclasses.replace(resolved, methods=self.methods[-1:])
+
+    def load_student(self):
+        """The student before distillation."""
+        return as_superb_hears(super().load_student())
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,6 +115,8 @@ class ReproducePaper:
     cache_slot_frames: bool = False
     """Keep the frames that slot fillers train on while one encoder's are trained: faster, but
     hundreds of GB for the whole of Audio SNIPS."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """What a broken file or line of a corpus does: stop, or be left out and listed."""
     out: pathlib.Path = pathlib.Path("runs/paper")
     """Everything goes here."""
     plan: bool = False
@@ -142,6 +151,7 @@ class ReproducePaper:
                 self.head_seeds,
                 data=root,
                 cache=task != "sf" or self.cache_slot_frames,
+                on_error=self.on_error,
             )
             for task, root in self.corpora.items()
         }
@@ -161,6 +171,7 @@ class ReproducePaper:
                 test=self.test,
                 hours=self.hours,
                 evaluation_hours=self.evaluation_hours,
+                on_error=self.on_error,
             ),
             student=Student(self.student),
             teacher=Teacher(self.teacher),

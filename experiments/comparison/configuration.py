@@ -16,6 +16,7 @@ from experiments.distillation.configuration import (
 from experiments.distillation.corpora import read_corpora
 from experiments.understanding.configuration import LOG_MEL, TEXT, Understanding
 from pad_keras.data import total_hours
+from pad_keras.models import Wav2Vec2Backbone
 
 UNDISTILLED, FLOOR, TOPLINE = "undistilled", LOG_MEL, TEXT
 
@@ -40,6 +41,8 @@ class Heads:
     cache: bool = True
     """Keep hidden states on disk while heads are trained on them; else the encoder runs in each
     step."""
+    on_error: Literal["raise", "skip"] = "raise"
+    """What a broken file or line of the corpus does: stop, or be left out and listed."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,6 +166,10 @@ class Comparison:
         """Path of the student as it is before any distillation."""
         return self.folder / UNDISTILLED
 
+    def load_student(self):
+        """The student before any distillation, a `Wav2Vec2Backbone`."""
+        return Wav2Vec2Backbone.from_preset(self.student.preset)
+
     def resolved(self):
         """The comparison that is run: itself, or its tiny form.
 
@@ -253,6 +260,7 @@ class Comparison:
             updates=heads.updates,
             normalize_states=heads.normalize_states,
             layers=heads.layers,
+            on_error=heads.on_error,
             # Transcripts' states are small, and a text encoder cannot do without.
             cache=heads.cache or encoder.split(":")[0] == TEXT,
             # There are hundreds of heads, and pictures take longer than small heads.

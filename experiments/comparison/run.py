@@ -26,7 +26,9 @@ def prepare_student(comparison):
     if comparison.undistilled.is_dir() or not comparison.report_only:
         # A lock of its own: that of the student's folder is held while heads are trained on it.
         with one_after_another(comparison.folder / "student.txt"):
-            save_undistilled(comparison.student.preset, comparison.undistilled)
+            save_undistilled(
+                comparison.student.preset, comparison.undistilled, comparison.load_student
+            )
 
 
 def announce(grid):

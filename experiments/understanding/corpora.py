@@ -58,10 +58,9 @@ def read_splits(settings):
     found = read(settings)
     for fold, splits in found.items():
         _check_utterances(splits, settings.root)
-        others = {"test": splits.test}
-        if settings.task != "er":
-            # IEMOCAP's validation set is drawn from the training sessions, as in SUPERB.
-            others["valid"] = splits.valid
+        # IEMOCAP's validation set is drawn from the training sessions, as in SUPERB.
+        others = {} if settings.task == "er" else {"valid": splits.valid}
+        others["test"] = splits.test
         data.check_disjoint_speakers(splits.train, **others)
         if settings.tiny:
             few = {name: _some(getattr(splits, name)) for name in _SPLITS}
@@ -109,13 +108,23 @@ def _read_intents(settings):
 def _read_slots(settings):
     splits = {}
     for name in _SPLITS:
-        utterances = data.audio_snips(settings.root, name, on_error=settings.on_error)
-        chosen = [u for u in utterances if u.speaker in SNIPS_SPEAKERS[name]]
-        # A corpus of other speakers, in this layout, is taken whole.
-        is_original = {u.speaker for u in chosen} == set(SNIPS_SPEAKERS[name])
-        splits[name] = _decodable(chosen if is_original else utterances, settings)
+        utterances = data.audio_snips(
+            settings.root,
+            name,
+            speakers=_slot_speakers(settings.root / name, SNIPS_SPEAKERS[name]),
+            on_error=settings.on_error,
+        )
+        splits[name] = _decodable(utterances, settings)
     vocabulary = models.SlotVocabulary.read(settings.root / "slots.txt")
     return {None: Splits(**splits, labels={"slots": vocabulary.slots})}
+
+
+def _slot_speakers(folder, chosen):
+    """SUPERB's speakers of a split; `None`, all, of a corpus of other speakers in this layout."""
+    there = {path.stem.split("-")[0] for path in folder.rglob("*-snips-*")}
+    others = set().union(*SNIPS_SPEAKERS.values()) - set(chosen)
+    # The original has all speakers in every folder. If it lacks one of the split's, it is told.
+    return chosen if set(chosen) <= there or others <= there else None
 
 
 def _read_emotions(settings):

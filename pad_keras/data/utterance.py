@@ -1,6 +1,7 @@
 """The one structure that every corpus is read into."""
 
 import dataclasses
+import itertools
 from collections.abc import Mapping
 
 
@@ -58,14 +59,14 @@ def total_hours(utterances):
 
 
 def check_disjoint_speakers(train, **splits):
-    """Refuse a split that shares a speaker with the training data.
+    """Refuse splits that share a speaker.
 
     Args:
         train: list of `Utterance`.
         **splits: lists of `Utterance` by name, for example `valid=`, `test=`.
 
     Raises:
-        ValueError: naming the split and the shared speakers.
+        ValueError: naming the splits and the shared speakers.
 
     Example:
 
@@ -73,11 +74,11 @@ def check_disjoint_speakers(train, **splits):
     check_disjoint_speakers(train, valid=valid, test=test)
     ```
     """
-    known = {utterance.speaker for utterance in train}
-    for name, split in splits.items():
-        shared = sorted(known & {utterance.speaker for utterance in split})
-        if shared:
+    speakers = {name: {u.speaker for u in split} for name, split in splits.items()}
+    speakers = {"train": {u.speaker for u in train}, **speakers}
+    for name, other in itertools.combinations(speakers, 2):
+        if shared := sorted(speakers[name] & speakers[other]):
             raise ValueError(
-                f"The split {name!r} shares the speakers {shared} with the training data; results "
-                "on it would not be on unseen speakers. Remove them from one of the two."
+                f"The splits {name!r} and {other!r} share the speakers {shared}; results would not "
+                "be on unseen speakers. Remove them from one of the two."
             )

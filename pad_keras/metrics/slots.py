@@ -65,13 +65,18 @@ def slot_value_edits(hypothesis, reference):
     """
     found = {}
     for kind, value in slot_spans(hypothesis):
-        found.setdefault(kind, []).append(re.sub(MARKERS, "", value))
+        found.setdefault(kind, []).append(_without_markers(value))
     edits = length = 0
     for kind, value in slot_spans(reference):
         # All are divided by one length, so that the fewest edits are the smallest rate.
         edits += min(Levenshtein.distance(other, value) for other in found.get(kind, [""]))
         length += len(value)
     return edits, length
+
+
+def _without_markers(value):
+    """As the reference does, opening markers first: it matters where two markers touch."""
+    return re.sub(r" E-\S+", "", re.sub(r"B-\S+ ", "", value))
 
 
 class _TextMetric(RatioMetric):

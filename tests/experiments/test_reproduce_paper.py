@@ -4,16 +4,19 @@ import dataclasses
 import json
 import os
 
+import numpy as np
 import pytest
 
 from experiments import reproduce_paper
 from experiments.comparison.configuration import UNDISTILLED
 from experiments.paper.cost import Work, rows
-from experiments.paper.superb import PUBLISHED, PUBLISHED_NAME, beside_superb
+from experiments.paper.superb import PUBLISHED, PUBLISHED_NAME, as_superb_hears, beside_superb
 from experiments.reproduce_paper import ReproducePaper
+from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND
 from tests.data.corpus import write_corpus
 from tests.data.test_slu_corpora import write_audio, write_fsc
+from tests.small import speech_student
 
 BERT_VOCABULARY = 30_522
 # In the suite all parts of the architectures are there, but few and narrow. With the environment
@@ -69,6 +72,9 @@ def write_checkpoints(root, student_changes, teacher_changes):
 
     student = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**student_changes))
     student.save_pretrained(root / "wav2vec2-base")
+    # As the hub has it beside base's weights, which were trained on waveforms as they are.
+    preprocessor = '{"do_normalize": true, "sampling_rate": 16000}'
+    (root / "wav2vec2-base" / "preprocessor_config.json").write_text(preprocessor)
     teacher = transformers.BertModel(transformers.BertConfig(**teacher_changes))
     teacher.save_pretrained(root / "bert-base-uncased")
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -128,10 +134,30 @@ def test_the_protocol_in_miniature(settings, monkeypatch, capsys):
     assert f"| {PUBLISHED_NAME} | 92.35 | 88.30 | 24.77 | 63.43 |" in text
     assert "| joint |" in text
 
+    before = Wav2Vec2Backbone.from_preset(str(folder / "undistilled"))
+    assert not before.normalize_waveform
+
     # Nothing is left to do, and the plan says so.
     capsys.readouterr()
     again = reproduce_paper.main(dataclasses.replace(settings, plan=True))
     assert again["work"] == []
+
+
+def test_waveforms_are_normalised_where_superb_does():
+    base = speech_student(conv_norm="group", normalize_waveform=True)
+    changed = as_superb_hears(base)
+    assert not changed.normalize_waveform
+    for ours, theirs in zip(changed.get_weights(), base.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for unchanged in (changed, speech_student(conv_norm="layer", normalize_waveform=True)):
+        assert as_superb_hears(unchanged) is unchanged
+
+
+def test_what_is_broken_is_left_out_of_all_corpora(settings):
+    comparison = dataclasses.replace(settings, on_error="skip").comparison()
+    assert comparison.data.on_error == "skip"
+    for task in comparison.tasks:
+        assert comparison.heads(task, "encoder", "name").on_error == "skip"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ CASES = {
     "not closed": ("B-a X", "B-a X E-a", 0, 1.0),
     "empty": ("B-a  E-a", "B-a X E-a", 0, 1.0),
     "markers inside a hypothesis": ("B-a X B-b Y E-a", "B-a X Y E-a", 1, 0),
+    # " E-aB-b" is one closing marker only until "B-b Y" is taken from its end.
+    "markers that touch": ("B-a B  E-bB-b AB E-a", "B-a BB AB E-a", 1, 4 / 5),
     "blanks in a row": ("B-a  X   Y E-a", "B-a X Y E-a", 1, 0),
 }
 

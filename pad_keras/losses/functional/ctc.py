@@ -31,8 +31,8 @@ def ctc_feasible(targets, target_lengths, frame_counts):
 def ctc_loss(logits, frame_mask, targets, target_lengths, tensorflow_kernel=False):
     """CTC loss of a batch: blank 0, each utterance divided by its target's length.
 
-    An utterance whose frames are too few for its target counts as 0, as in the reference; so
-    does an empty target.
+    An utterance whose frames are too few for its target counts as 0, as in the reference. An empty
+    target counts as 0 too (our choice; the reference takes the loss of blanks alone).
 
     Args:
         logits: `[batch, frames, tokens]`.

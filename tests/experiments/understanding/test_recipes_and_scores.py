@@ -38,12 +38,22 @@ def test_superbs_speakers_are_taken_of_audio_snips(tmp_path):
     root = write_snips(tmp_path / "all", dict.fromkeys(SNIPS_SPEAKERS, everybody))
     splits = read_splits(Understanding("sf", data=root))[None]
     assert {u.speaker for u in splits.valid} == set(SNIPS_SPEAKERS["valid"])
+    # Nobody hears those whom the split leaves out.
+    (root / "valid" / f"{SNIPS_SPEAKERS['train'][0]}-snips-valid-0.wav").write_bytes(b"")
+    assert len(read_splits(Understanding("sf", data=root))[None].valid) == len(splits.valid)
+    missing = SNIPS_SPEAKERS["test"][0]
+    (root / "test" / f"{missing}-snips-test-0.wav").unlink()
+    with pytest.raises(FileNotFoundError, match=missing):
+        read_splits(Understanding("sf", data=root))
     others = {"train": ["Ann"], "valid": ["Bob"], "test": ["Eve"]}
     splits = read_splits(Understanding("sf", data=write_snips(tmp_path / "other", others)))[None]
     assert [len(part) for part in (splits.train, splits.valid, splits.test)] == [1, 1, 1]
     leak = {**others, "test": ["Ann"]}
-    with pytest.raises(ValueError, match=r"'test' shares the speakers \['Ann'\]"):
+    with pytest.raises(ValueError, match=r"'train' and 'test' share the speakers \['Ann'\]"):
         read_splits(Understanding("sf", data=write_snips(tmp_path / "leak", leak)))
+    leak = {**others, "valid": ["Eve"]}
+    with pytest.raises(ValueError, match=r"'valid' and 'test' share the speakers \['Eve'\]"):
+        read_splits(Understanding("sf", data=write_snips(tmp_path / "chosen", leak)))
 
 
 def test_scores_of_parts():
