@@ -83,7 +83,8 @@ class AlignmentSummary(keras.callbacks.Callback):
             distiller: `pad_keras.models.AlignmentDistiller`, compiled.
 
         Yields:
-            Tuple of an utterance's id and its picture, `[height, width, 4]` uint8.
+            Tuple of an utterance's id and its picture, `[height, width, 4]` uint8; none of one
+            without a frame.
 
         Raises:
             ImportError: if matplotlib is not installed.
@@ -93,6 +94,8 @@ class AlignmentSummary(keras.callbacks.Callback):
         for utterance, waveform, alignment in zip(
             self._shown(), self._waveforms(), found, strict=False
         ):
+            if not alignment.similarity.size:
+                continue
             names = unit_names(utterance.text, self.tokenizer, text_units)
             yield utterance.id, draw_alignment(waveform, alignment, names, utterance.words)
 

@@ -63,13 +63,13 @@ def _cut(student, teacher, spans, index):
     """One utterance's units and spans, without padding."""
     sides = []
     for side in (student, teacher):
-        valid = side["mask"][index]
+        valid = np.asarray(side["mask"][index], bool)
         sides.append((side["embeddings"][index][valid], side["significance"][index][valid]))
     if spans is None:
         frames = np.arange(len(sides[0][0]))
         found = sides[0][0], np.stack([frames, frames + 1], axis=1), np.zeros(0, int)
     else:
-        valid, anchors = spans["mask"][index], spans["anchors"][index]
+        valid, anchors = np.asarray(spans["mask"][index], bool), spans["anchors"][index]
         edges = np.stack([spans["starts"][index], spans["ends"][index]], axis=1)
         found = spans["embeddings"][index][valid], edges[valid], anchors[anchors >= 0]
     return *sides, found
@@ -81,7 +81,9 @@ def _alignment(speech, text, found):
     similarity = ops.convert_to_numpy(
         functional.similarity_matrix(np.concatenate([frames, pooled])[None], tokens[None])
     )[0]
-    best = edges[similarity[len(frames) :].argmax(axis=0)]
+    best = np.zeros((len(tokens), 2), edges.dtype)
+    if len(edges):
+        best = edges[similarity[len(frames) :].argmax(axis=0)]
     return Alignment(
         speech=significance @ frames,
         text=text_significance @ tokens,

@@ -92,12 +92,12 @@ class AnchorSpanPooling(keras.layers.Layer):
         frame_counts, unit_counts = _count(units["mask"]), _count(text_mask)
         anchors = self.anchors(significance, units["mask"], text_mask)
         starts, ends = functional.anchor_spans(anchors, frame_counts, unit_counts, self.scales)
-        embeddings = functional.pool_spans(
-            units["embeddings"],
-            starts,
-            ends,
-            weights=significance if self.pooling == "significance" else None,
-        )
+        embeddings, weights = units["embeddings"], None
+        if self.pooling == "significance":
+            # A weight's gradient is what it weighs, and padding may hold anything.
+            embeddings = functional.valid_units(embeddings, units["mask"])
+            weights = ops.where(ops.cast(units["mask"], "bool"), significance, 0.0)
+        embeddings = functional.pool_spans(embeddings, starts, ends, weights=weights)
         return {
             "embeddings": embeddings,
             "mask": ends > starts,
@@ -105,6 +105,25 @@ class AnchorSpanPooling(keras.layers.Layer):
             "ends": ends,
             "anchors": anchors,
         }
+
+    def compute_output_spec(self, units, text_mask):
+        """Shapes and dtypes of the outputs; JAX cannot trace `call` with widths unknown."""
+        batch, frames, dim = units["embeddings"].shape
+        anchors = self._most_anchors(frames, text_mask.shape[1])
+        spans = None if anchors is None else anchors * len(self.scales)
+        return {
+            "embeddings": keras.KerasTensor((batch, spans, dim), "float32"),
+            "mask": keras.KerasTensor((batch, spans), "bool"),
+            "starts": keras.KerasTensor((batch, spans), "int32"),
+            "ends": keras.KerasTensor((batch, spans), "int32"),
+            "anchors": keras.KerasTensor((batch, anchors), "int32"),
+        }
+
+    def _most_anchors(self, frames, text_units):
+        """Anchors that widths have room for; `None` if one is unknown."""
+        if frames is None or text_units is None:
+            return None
+        return min(frames, max(1, math.floor(self.anchors_per_unit * text_units + 0.5)))
 
     def anchors(self, significance, mask, text_mask):
         """Anchor frames of each utterance.
@@ -119,10 +138,7 @@ class AnchorSpanPooling(keras.layers.Layer):
             widths of the masks are.
         """
         counts = functional.anchor_counts(_count(mask), _count(text_mask), self.anchors_per_unit)
-        max_anchors = None
-        if mask.shape[1] is not None and text_mask.shape[1] is not None:
-            most = max(1, math.floor(self.anchors_per_unit * text_mask.shape[1] + 0.5))
-            max_anchors = min(mask.shape[1], most)
+        max_anchors = self._most_anchors(mask.shape[1], text_mask.shape[1])
         if self.anchor_selection == "even":
             return functional.even_anchors(mask, counts, max_anchors)
         return functional.select_anchors(significance, mask, counts, self.radius, max_anchors)

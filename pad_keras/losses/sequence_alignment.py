@@ -48,7 +48,7 @@ class SequenceAlignment(AlignmentLoss):
                 "SequenceAlignment needs the entry 'cls' of the text units, got "
                 f"{sorted(teacher_outputs)}. `TextTeacher` supplies it."
             )
-        first_frame = student_outputs["embeddings"][:, 0]
+        first_frame = self.real_embeddings(student_outputs)[:, 0]
         return ops.mean(functional.squared_distance(first_frame, teacher_outputs["cls"]))
 
     def get_config(self):

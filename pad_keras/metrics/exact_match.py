@@ -63,7 +63,7 @@ def _groups(y_true, y_pred):
         if not isinstance(y_true, dict) or y_true.keys() != y_pred.keys():
             there = sorted(y_true) if isinstance(y_true, dict) else type(y_true).__name__
             raise ValueError(f"y_pred has the groups {sorted(y_pred)} and y_true {there}.")
-        return [(y_true[name], y_pred[name]) for name in y_pred]
+        return [(ops.reshape(y_true[name], (-1,)), y_pred[name]) for name in y_pred]
     if not isinstance(y_pred, list | tuple):
         return [(ops.reshape(y_true, (-1,)), y_pred)]
     if not isinstance(y_true, list | tuple):

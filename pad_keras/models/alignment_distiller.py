@@ -78,13 +78,17 @@ class AlignmentDistiller(UnevenBatches, keras.distillation.Distiller):
             distillation_loss_weights,
             student_loss_weight=0.0,
             name=name,
+            # Not to round the waveform; each part casts what it takes.
+            autocast=False,
             **kwargs,
         )
         student_dim = student.output["sequence_output"].shape[-1]
         self.projection_dim = projection_dim or teacher.hidden_dim
         self.projection = None
         if self.projection_dim != student_dim:
-            self.projection = keras.layers.Dense(self.projection_dim, name="projection")
+            self.projection = keras.layers.Dense(
+                self.projection_dim, dtype=self.dtype_policy, name="projection"
+            )
             self.projection.build((None, None, student_dim))
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
         self.built = True

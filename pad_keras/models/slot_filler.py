@@ -66,18 +66,23 @@ class SlotFiller(SpeechTask):
         self.num_layers = num_layers
         self.dropout = dropout
         self.spec_augment = spec_augment
-        self.augmentation = FeatureSpecAugment(name="augmentation") if spec_augment else None
-        self.projection = keras.layers.Dense(projection_dim, name="projection")
+        policy = self.dtype_policy
+        self.augmentation = None
+        if spec_augment:
+            self.augmentation = FeatureSpecAugment(dtype=policy, name="augmentation")
+        self.projection = keras.layers.Dense(projection_dim, dtype=policy, name="projection")
         self.projection.build((None, None, self.hidden_dim))
         self.recurrent, self.dropouts = [], []
         width = projection_dim
         for index in range(num_layers):
-            layer = BidirectionalLSTM(lstm_dim, name=f"lstm_{index}")
+            layer = BidirectionalLSTM(lstm_dim, dtype=policy, name=f"lstm_{index}")
             layer.build((None, None, width))
             self.recurrent.append(layer)
-            self.dropouts.append(keras.layers.Dropout(dropout, name=f"dropout_{index}"))
+            self.dropouts.append(
+                keras.layers.Dropout(dropout, dtype=policy, name=f"dropout_{index}")
+            )
             width = 2 * lstm_dim
-        self.classifier = keras.layers.Dense(len(self.vocabulary), name="classifier")
+        self.classifier = keras.layers.Dense(len(self.vocabulary), dtype=policy, name="classifier")
         self.classifier.build((None, None, width))
         self.built = True
 

@@ -34,11 +34,12 @@ class SpeechTask(UnevenBatches, keras.Model):
     """
 
     def __init__(self, backbone, fine_tune=False, layers=None, **kwargs):
-        super().__init__(**kwargs)
+        # Not to round the waveform; each part casts what it takes.
+        super().__init__(autocast=False, **kwargs)
         self.backbone = backbone
         self.fine_tune = fine_tune
         backbone.trainable = fine_tune
-        self.weighted_sum = WeightedLayerSum(name="weighted_sum")
+        self.weighted_sum = WeightedLayerSum(dtype=self.dtype_policy, name="weighted_sum")
         _, states, _, dim = backbone.output["hidden_states"].shape
         self.layers_weighed = _resolve_layers(layers, states)
         self.weighted_sum.build((None, len(self.layers_weighed or range(states)), None, dim))
@@ -86,6 +87,7 @@ class SpeechTask(UnevenBatches, keras.Model):
             "fine_tune": self.fine_tune,
             "layers": self.layers_weighed,
             "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
     @classmethod

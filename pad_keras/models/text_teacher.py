@@ -111,7 +111,7 @@ class TextTeacher(keras.Model):
         self._continues = np.zeros(backbone.vocabulary_size, "bool")
         self._continues[list(self.continuation_ids)] = True
         self.idf = self.add_weight(
-            shape=(backbone.vocabulary_size,), initializer="ones", trainable=False, name="idf"
+            (backbone.vocabulary_size,), "ones", trainable=False, autocast=False, name="idf"
         )
         if centring == "corpus":
             # Only here: weights saved without centring, and hashes of them, stay as they were.

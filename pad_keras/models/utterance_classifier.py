@@ -53,10 +53,12 @@ class UtteranceClassifier(SpeechTask):
         super().__init__(backbone, fine_tune, **kwargs)
         self.label_names = labels
         self.projection_dim = projection_dim
-        self.projection = keras.layers.Dense(projection_dim, name="projection")
+        policy = self.dtype_policy
+        self.projection = keras.layers.Dense(projection_dim, dtype=policy, name="projection")
         self.projection.build((None, None, self.hidden_dim))
         # One layer for all groups, as in the reference; the groups are slices of it.
-        self.classifier = keras.layers.Dense(sum(map(len, labels.values())), name="classifier")
+        width = sum(map(len, labels.values()))
+        self.classifier = keras.layers.Dense(width, dtype=policy, name="classifier")
         self.classifier.build((None, projection_dim))
         self.exact_match = ExactMatch()
         self.built = True

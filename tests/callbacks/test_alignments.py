@@ -9,6 +9,7 @@ from pad_keras.callbacks.alignments import alignments
 from pad_keras.data import WordTime
 from pad_keras.losses import SpanAlignment, TokenAlignment
 from pad_keras.metrics import retrieval_recall
+from tests.backend import numpy_of
 from tests.callbacks.runs import new_distiller, train
 from tests.models.test_alignment_distiller import batch
 from tests.small import utterances
@@ -48,6 +49,21 @@ def test_without_spans_each_frame_is_a_candidate():
     np.testing.assert_array_equal(one.spans[:, 0], np.arange(frames))
     np.testing.assert_array_equal(one.best[:, 0], one.similarity.argmax(axis=0))
     assert not len(one.anchors)
+
+
+def test_masks_of_numbers_and_utterances_without_a_frame():
+    distiller = new_distiller(losses=SpanAlignment(), dropout=0.0)
+    inputs = batch(distiller.teacher)
+    expected = alignments(distiller, inputs)
+    units = {**numpy_of(distiller.teacher(inputs["text"]))}
+    units["mask"] = units["mask"].astype("int32")
+    speech = {**inputs["speech"], "padding_mask": inputs["speech"]["padding_mask"].copy()}
+    speech["padding_mask"][0] = False
+    found = alignments(distiller, {"speech": speech, "text_units": units})
+    np.testing.assert_allclose(found[1].similarity, expected[1].similarity, atol=1e-5)
+    assert found[0].similarity.shape == (0, len(units["mask"][0].nonzero()[0]))
+    assert not found[0].spans.size
+    assert not found[0].best.any()
 
 
 def timed(corpus):

@@ -41,6 +41,26 @@ def test_anchor_span_pooling_under_a_half_precision_policy_sums_in_float32():
     np.testing.assert_array_equal(numpy_of(half["embeddings"]), numpy_of(plain["embeddings"]))
 
 
+@pytest.mark.parametrize("widths", [(None, None), (23, None), (None, 9), (23, 9)])
+def test_anchor_span_pooling_is_a_part_of_functional_models(widths):
+    text, speech = batch(utterances())
+    frames, units = widths
+    inputs = {
+        "embeddings": keras.Input((frames, 8)),
+        "significance": keras.Input((frames,)),
+        "mask": keras.Input((frames,), dtype="bool"),
+    }
+    text_mask = keras.Input((units,), dtype="bool")
+    model = keras.Model([inputs, text_mask], AnchorSpanPooling()(inputs, text_mask))
+    expected = numpy_of(AnchorSpanPooling()(speech, text["mask"]))
+    given = {name: speech[name] for name in inputs}
+    found = numpy_of(model([given, text["mask"]]))
+    for name, values in expected.items():
+        np.testing.assert_allclose(found[name], values, atol=1e-6)
+        symbolic = model.output[name].shape
+        assert all(a in (None, b) for a, b in zip(symbolic, values.shape, strict=True))
+
+
 def test_anchor_span_pooling_rebuilds_from_its_config():
     layer = AnchorSpanPooling(1.5, radius=3, scales=(1, 2), anchor_selection="even")
     again = AnchorSpanPooling.from_config(layer.get_config())

@@ -210,8 +210,33 @@ def test_centred_units_do_not_see_what_an_utterance_shares(loss_class):
 )
 def test_zero_embeddings_give_a_finite_gradient(loss):
     text_units, speech_units = batch(utterances())
-    silent = np.zeros_like(speech_units["embeddings"])
-    assert np.isfinite(speech_gradient(loss, text_units, speech_units, at=silent)).all()
+    silent = np.array(speech_units["embeddings"])
+    silent[0, 2] = 0.0
+    found = speech_gradient(loss, text_units, speech_units, at=silent)
+    # One silent frame must not take a clipped gradient away from all others.
+    assert np.isfinite(found).all()
+    assert np.abs(found).max() < 10
+    nothing = np.zeros_like(silent)
+    assert np.isfinite(speech_gradient(loss, text_units, speech_units, at=nothing)).all()
+
+
+def test_an_utterance_without_a_frame_gives_no_sequence_gradient():
+    text_units, speech_units = batch(utterances(), garbage=np.nan)
+    speech_units["mask"][1] = False
+    speech_units["embeddings"][1] = np.nan
+    assert np.isfinite(float(SequenceAlignment().compute_loss(text_units, speech_units)))
+    found = speech_gradient(SequenceAlignment(), text_units, speech_units)
+    assert np.isfinite(found).all()
+    assert not found[1].any()
+
+
+def test_nan_in_padding_reaches_no_gradient_of_weighted_spans():
+    text_units, speech_units = batch(utterances(), garbage=np.nan)
+    loss = SpanAlignment(pooling="significance", stop_significance_gradient=False)
+    for key in ("embeddings", "significance"):
+        found = speech_gradient(loss, text_units, speech_units, key=key)
+        assert np.isfinite(found).all()
+        assert not found[~speech_units["mask"]].any()
 
 
 @pytest.mark.parametrize(

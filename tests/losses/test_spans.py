@@ -52,6 +52,14 @@ def test_a_static_width_cuts_the_result():
     np.testing.assert_array_equal(numpy_of(cut), whole[:, :12])
 
 
+def test_lists_are_taken_as_in_the_examples():
+    assert numpy_of(functional.even_anchors([[1] * 8], [2]))[0, :3].tolist() == [2, 6, -1]
+    sums = functional.span_sums(np.ones((1, 4, 1), "float32"), [[0]], [[3]])
+    assert numpy_of(sums).tolist() == [[[3.0]]]
+    loss = functional.alignment_loss([[0.5, 1.0]], [[0.5, 0.5]])
+    assert float(numpy_of(loss)) == pytest.approx(-0.75)
+
+
 def test_even_anchors_lie_in_the_middle_of_equal_parts():
     mask = np.arange(23)[None] < FRAMES[:, None]
     counts = numpy_of(functional.anchor_counts(FRAMES, UNITS))

@@ -166,6 +166,41 @@ def test_fine_tuning_trains_the_encoder_too():
     assert np.mean(changed(before, weights_of(model.backbone))) > 0.8
 
 
+@pytest.mark.parametrize("kind", [classifier, filler])
+def test_a_front_end_that_is_frozen_stays_so(kind):
+    student = speech_student(freeze_feature_encoder=True)
+    rest = len(student.trainable_weights)
+    assert rest < len(speech_student().trainable_weights)
+    for fine_tune in (True, False, True):
+        if kind is classifier:
+            model = UtteranceClassifier(student, LABELS, fine_tune=fine_tune)
+        else:
+            model = SlotFiller(student, ["a"], lstm_dim=6, fine_tune=fine_tune)
+        assert not student.feature_encoder.trainable
+        assert len(student.trainable_weights) == (rest if fine_tune else 0)
+    again = type(model).from_config(model.get_config())
+    assert not again.backbone.feature_encoder.trainable
+    assert len(again.backbone.trainable_weights) == rest
+
+
+@pytest.mark.parametrize("kind", [classifier, filler])
+def test_a_dtype_policy_is_that_of_all_parts_and_comes_back(kind):
+    model = kind(dtype="mixed_bfloat16")
+    for head in (model, type(model).from_config(model.get_config())):
+        for layer in (head.projection, head.classifier, head.weighted_sum):
+            assert layer.dtype_policy.name == "mixed_bfloat16"
+        assert head.backbone.dtype_policy.name == "float32"
+
+
+def test_a_waveform_is_not_rounded_for_an_encoder_in_float32():
+    model = classifier(dtype="mixed_bfloat16")
+    speech, _ = with_targets(classifier)
+    speech["waveform"] = speech["waveform"] * 0.01 + 1
+    found = numpy_of(model(speech))
+    for name, expected in numpy_of(model(cached(model, speech))).items():
+        np.testing.assert_array_equal(found[name], expected)
+
+
 def test_the_classifier_learns_and_measures():
     model = classifier()
     speech, targets = with_targets(classifier)

@@ -93,8 +93,9 @@ def unit_vectors(x):
     """
     x = ops.cast(x, "float32")
     squared = ops.sum(ops.square(x), axis=-1, keepdims=True)
-    # The maximum stands under the root: the root's gradient is infinite at zero.
-    return x * ops.rsqrt(ops.maximum(squared, NORM_EPSILON**2))
+    # Nor does a zero vector get a gradient: that of the root is infinite there.
+    is_zero = squared <= NORM_EPSILON**2
+    return ops.where(is_zero, 0.0, x * ops.rsqrt(ops.where(is_zero, 1.0, squared)))
 
 
 def similarity_matrix(units, text_units):
@@ -200,6 +201,7 @@ def alignment_loss(best, weights):
     alignment_loss([[0.5, 1.0]], [[0.5, 0.5]])  # -0.75
     ```
     """
+    best, weights = ops.cast(best, "float32"), ops.cast(weights, "float32")
     best = ops.where(weights != 0, best, 0.0)
     return -ops.mean(ops.sum(weights * best, axis=-1))
 

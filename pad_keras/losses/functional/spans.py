@@ -94,7 +94,8 @@ def even_anchors(mask, counts, max_anchors=None):
     even_anchors(keras.ops.ones((1, 8)), [2])  # [[2, 6, -1, -1, -1, -1, -1, -1]]
     ```
     """
-    frame_counts = ops.sum(ops.cast(ops.cast(mask, "bool"), "int32"), axis=-1)
+    mask = ops.cast(mask, "bool")
+    frame_counts = ops.sum(ops.cast(mask, "int32"), axis=-1)
     counts = ops.minimum(ops.cast(counts, "int32"), frame_counts)
     width = ops.shape(mask)[1] if max_anchors is None else max_anchors
     ranks = ops.arange(width, dtype="int32")[None, :]
@@ -154,6 +155,8 @@ def pool_spans(x, starts, ends, weights=None):
         starts: `[batch, spans]` int, first frame of each span.
         ends: `[batch, spans]` int, one past the last frame.
         weights: `[batch, frames]` non-negative weights of the frames. Defaults to a plain mean.
+            Prefix sums keep seven digits of a row's whole weight: where one frame has 0.995 of it,
+            the means of the others are inexact by some hundredths.
 
     Returns:
         `[batch, spans, dim]` float32; zeros for an empty span.
@@ -205,6 +208,7 @@ def span_sums(x, starts, ends):
     span_sums(keras.ops.ones((1, 4, 1)), [[0]], [[3]])  # [[[3.0]]]
     ```
     """
+    starts, ends = ops.cast(starts, "int32"), ops.cast(ends, "int32")
     prefix = ops.pad(ops.cumsum(x, axis=1), [[0, 0], [1, 0], [0, 0]])
     return take_frames(prefix, ends) - take_frames(prefix, starts)
 

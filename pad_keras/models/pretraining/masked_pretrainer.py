@@ -21,7 +21,8 @@ class MaskedPretrainer(UnevenBatches, keras.Model):
     """
 
     def __init__(self, backbone, **kwargs):
-        super().__init__(**kwargs)
+        # Not to round the waveform; each part casts what it takes.
+        super().__init__(autocast=False, **kwargs)
         if backbone.mask_time_prob <= 0:
             raise ValueError(
                 "Pretraining predicts masked frames and the backbone masks none "

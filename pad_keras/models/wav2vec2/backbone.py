@@ -286,6 +286,18 @@ class Wav2Vec2Backbone(keras_hub.models.Backbone):
         self.significance_layers = None if significance_layers is None else chosen_layers
         self.model_type = model_type
 
+    @property
+    def trainable(self):
+        """Whether it is trained: of all, if set, but for a front end that is frozen for good."""
+        return keras.Model.trainable.fget(self)
+
+    @trainable.setter
+    def trainable(self, value):
+        keras.Model.trainable.fset(self, value)
+        # Not there yet while Keras constructs the model.
+        if getattr(self, "freeze_feature_encoder", False):
+            self.feature_encoder.trainable = False
+
     def contextualize(self, frames, mask, masked=None, training=None):
         """From the front end's frames to the outputs: the backbone without its front end.
 
