@@ -211,8 +211,14 @@ class Ablations(Comparison):
         resolved = super().resolved()
         if not self.tiny:
             return resolved
+        tiny = dataclasses.replace(resolved, bases=self.bases[:1], changes=())
+        chosen = {group: tiny._changes_of(group, self.changes) for group in self.groups}
+        groups = tuple(filter(chosen.get, self.groups))[:_TINY_GROUPS]
+        suffixes = tuple(one.suffix for group in groups for one in chosen[group])
         return dataclasses.replace(
-            resolved, groups=self.groups[:_TINY_GROUPS], bases=self.bases[:1]
+            tiny,
+            groups=groups or self.groups[:_TINY_GROUPS],
+            changes=suffixes if self.changes else (),
         )
 
     def variants_of(self, group):

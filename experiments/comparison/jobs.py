@@ -53,10 +53,9 @@ class Distillation:
         if results is None:
             return None
         configuration = plain(self.configuration.resolved())
-        was, now = (
-            decisive(one, Configuration.FREE)
-            for one in (_moved(results["configuration"], configuration["out"]), configuration)
-        )
+        kept = _moved(results["configuration"], configuration["out"])
+        free = (*Configuration.FREE, *_strict("data.on_error", kept["data"]))
+        was, now = (decisive(one, free) for one in (kept, configuration))
         differing = [
             f"{name}: {was.get(name)!r} -> {now.get(name)!r}"
             for name in sorted(was.keys() | now.keys())
@@ -114,7 +113,8 @@ class HeadsOfTask:
         # `understand` adds what is missing, and refuses what does not fit.
         settings = plain(self.settings)
         kept = _moved(with_defaults(results["configuration"]), settings["out"])
-        was, now = (decisive(one, Understanding.FREE) for one in (kept, settings))
+        free = (*Understanding.FREE, *_strict("on_error", kept))
+        was, now = (decisive(one, free) for one in (kept, settings))
         return results if was == now else None
 
     def run(self):
@@ -160,6 +160,11 @@ def _moved(configuration, out):
         return str(now / relative) if relative.parts[:1] in _STUDENTS else value
 
     return keras.tree.map_structure(moved, configuration)
+
+
+def _strict(name, kept):
+    """A job that is done, and would have stopped at what is broken, met nothing to leave out."""
+    return (name,) if kept.get("on_error", "raise") == "raise" else ()
 
 
 def _read(folder):

@@ -20,7 +20,7 @@ def read_corpora(settings):
         Dict from split to list of `Utterance`.
 
     Raises:
-        ValueError: if valid or test has a speaker of train, or if one of `task_roots` is of no
+        ValueError: if two splits share a speaker, or if one of `task_roots` is of no
             layout that is known or repeats an utterance's id.
     """
     corpora = {}

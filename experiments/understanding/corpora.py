@@ -52,7 +52,8 @@ def read_splits(settings):
 
     Raises:
         FileNotFoundError: if the corpus or a part of it is missing.
-        ValueError: if a split has no utterance, or speakers of train are tested.
+        ValueError: if a split has no utterance, or if two, of emotions train and test, share a
+            speaker.
     """
     read = {"ic": _read_intents, "sf": _read_slots, "er": _read_emotions}[settings.task]
     found = read(settings)

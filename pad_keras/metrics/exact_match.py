@@ -70,4 +70,4 @@ def _groups(y_true, y_pred):
         y_true = ops.unstack(ops.convert_to_tensor(y_true), num=len(y_pred), axis=1)
     if len(y_true) != len(y_pred):
         raise ValueError(f"y_pred has {len(y_pred)} groups and y_true {len(y_true)}.")
-    return list(zip(y_true, y_pred, strict=True))
+    return [(ops.reshape(ids, (-1,)), scores) for ids, scores in zip(y_true, y_pred, strict=True)]

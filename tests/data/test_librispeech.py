@@ -108,6 +108,8 @@ def test_shared_speakers_are_refused(root):
     check_disjoint_speakers(utterances[:4], valid=utterances[4:])
     with pytest.raises(ValueError, match=r"'test'.*\['101'\]"):
         check_disjoint_speakers(utterances[:5], valid=utterances[8:], test=utterances[4:])
+    with pytest.raises(ValueError, match=r"'valid' and 'test' share.*\['101'"):
+        check_disjoint_speakers(utterances[:4], valid=utterances[4:], test=utterances[4:])
 
 
 def test_long_utterances_are_left_out(root):

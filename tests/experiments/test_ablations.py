@@ -79,6 +79,9 @@ def test_some_changes_of_a_group_are_made_alone():
     chosen = Ablations(groups=("prior", "hours"), changes=("even", "half-hours"))
     names = [variant.name for variant in chosen.variants()]
     assert names == ["pad-slocal", "pad-slocal-even", "pad-slocal-half-hours"]
+    tiny = Ablations(changes=("half-hours", "no-text-prior"), bases=BOTH.bases, tiny=True)
+    names = [variant.name for variant in tiny.resolved().variants()]
+    assert names == ["pad-slocal", "pad-slocal-half-hours"]
 
 
 def test_the_command_line_knows_the_groups():

@@ -59,6 +59,8 @@ def test_anchor_span_pooling_is_a_part_of_functional_models(widths):
         np.testing.assert_allclose(found[name], values, atol=1e-6)
         symbolic = model.output[name].shape
         assert all(a in (None, b) for a, b in zip(symbolic, values.shape, strict=True))
+        if None not in widths:
+            assert tuple(symbolic[1:]) == values.shape[1:]
 
 
 def test_anchor_span_pooling_rebuilds_from_its_config():

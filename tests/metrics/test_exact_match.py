@@ -34,6 +34,7 @@ def test_every_group_must_be_right(groups):
     assert scored(list(ids.values()), list(scores.values())) == pytest.approx(expected)
     columns = {name: of_group[:, None] for name, of_group in ids.items()}
     assert scored(columns, scores) == pytest.approx(expected)
+    assert scored(list(columns.values()), list(scores.values())) == pytest.approx(expected)
     together = np.stack(list(ids.values()), axis=1)
     assert scored(together, list(scores.values())) == pytest.approx(expected)
 

@@ -187,9 +187,14 @@ def test_a_front_end_that_is_frozen_stays_so(kind):
 def test_a_dtype_policy_is_that_of_all_parts_and_comes_back(kind):
     model = kind(dtype="mixed_bfloat16")
     for head in (model, type(model).from_config(model.get_config())):
-        for layer in (head.projection, head.classifier, head.weighted_sum):
-            assert layer.dtype_policy.name == "mixed_bfloat16"
+        parts = [head.projection, head.classifier, head.weighted_sum]
+        if kind is filler:
+            parts += [*head.recurrent, *head.dropouts, head.augmentation]
+        assert {part.dtype_policy.name for part in parts} == {"mixed_bfloat16"}
         assert head.backbone.dtype_policy.name == "float32"
+    # Configurations without it, of files from before, are read too.
+    older = {name: value for name, value in model.get_config().items() if name != "dtype"}
+    assert type(model).from_config(older).projection.dtype_policy.name == "float32"
 
 
 def test_a_waveform_is_not_rounded_for_an_encoder_in_float32():

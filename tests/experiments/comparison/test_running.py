@@ -164,6 +164,25 @@ def test_another_configuration_is_refused(comparison, done):
         Grid(dataclasses.replace(comparison, epochs=3)).jobs()
 
 
+def test_what_met_nothing_broken_goes_on_with_leaving_it_out(comparison, done):
+    run_grid(Grid(comparison))
+    count = len(done)
+    skipping = dataclasses.replace(
+        comparison,
+        data=dataclasses.replace(comparison.data, on_error="skip"),
+        ic=dataclasses.replace(comparison.ic, on_error="skip"),
+        er=dataclasses.replace(comparison.er, on_error="skip"),
+        sf=dataclasses.replace(comparison.sf, on_error="skip"),
+    )
+    run_grid(Grid(skipping))
+    assert len(done) == count
+    # The other way round something may have been left out.
+    shutil.rmtree(comparison.folder)
+    run_grid(Grid(skipping))
+    with pytest.raises(ValueError, match="data.on_error: 'skip' -> 'raise'"):
+        run_grid(Grid(comparison))
+
+
 def test_what_resuming_needed_is_removed(comparison, done):
     run_grid(Grid(comparison))
     for folder in (comparison.folder / "distil").iterdir():
