@@ -63,9 +63,9 @@ class PaperTable(Table1):
             return resolved
         return dataclasses.replace(resolved, methods=self.methods[-1:])
 
-    def load_student(self):
-        """The student before distillation."""
-        return as_superb_hears(super().load_student())
+    def adapt_student(self, student):
+        """The student, on waveforms as SUPERB has them."""
+        return as_superb_hears(student)
 
 
 @dataclasses.dataclass(frozen=True)

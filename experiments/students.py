@@ -14,13 +14,13 @@ PRETRAINED = str(_SHIPPED / "mini-hubert")
 DISTILLED = str(_SHIPPED / "mini-hubert-pad")
 
 
-def save_undistilled(preset, folder, load=None):
+def save_undistilled(preset, folder, adapt=None):
     """The student as it is before distillation, so that heads can be trained on it too.
 
     Args:
         preset: str, a size with random weights, or a preset.
         folder: path; what is there already is kept.
-        load: function that gives the student; `None` loads the preset.
+        adapt: function from the student that was loaded to the one that is kept; `None` keeps it.
 
     Returns:
         `pathlib.Path`, the folder.
@@ -37,7 +37,9 @@ def save_undistilled(preset, folder, load=None):
     if not folder.is_dir():
         write_atomically(note, preset)
         keras.utils.set_random_seed(0)
-        student = load() if load else models.Wav2Vec2Backbone.from_preset(preset)
+        student = models.Wav2Vec2Backbone.from_preset(preset)
+        if adapt is not None:
+            student = adapt(student)
         with replaced_folder(folder) as partial:
             student.save_to_preset(str(partial))
     return folder

@@ -20,9 +20,9 @@ It says before it starts how many distillations and sets of heads there are. Res
 figures go to runs/comparison as table1.json, table1.md and table1*.png. A run that was killed goes
 on when the same command is given again; jobs that are done are not done again. Given several times
 at once, say with CUDA_VISIBLE_DEVICES=0 and =1, the processes share the work. What is
-done of the table is in experiments/results/README.md. Measured on one core of a machine
-without AVX-512: 6 epochs took 11 minutes, the heads of intents and of emotions a minute or two, an
-update of a slot filler 1.7 s.
+done of the table is in experiments/results/README.md. Measured on one core of a machine without
+AVX-512: 6 epochs took 11 minutes, the heads of intents and of emotions a minute or two, an update
+of a slot filler 1.7 s.
 """
 
 if not __package__:  # Run as a file, which puts this folder on the path and not the one above.

@@ -27,7 +27,7 @@ def prepare_student(comparison):
         # A lock of its own: that of the student's folder is held while heads are trained on it.
         with one_after_another(comparison.folder / "student.txt"):
             save_undistilled(
-                comparison.student.preset, comparison.undistilled, comparison.load_student
+                comparison.student.preset, comparison.undistilled, comparison.adapt_student
             )
 
 

@@ -4,11 +4,11 @@ import re
 
 import tensorflow as tf
 
-from pad_keras.metrics.slots import MARKERS
 from pad_keras.models import UtteranceClassifier
 
 # Around a slot, for as long as the list is being made; no text holds them.
 _OPEN, _CLOSE = "\x01", "\x02"
+_MARKERS = r"B-\S+ | E-\S+"
 _NAME = f"[^ {_OPEN}{_CLOSE}]+"
 
 
@@ -74,7 +74,7 @@ def _slots(model, outputs):
     sure = tf.reduce_sum(tf.reduce_max(probabilities, axis=-1) * weights, axis=1)
     return {
         "text": text,
-        "words": tf.strings.regex_replace(text, MARKERS, ""),
+        "words": tf.strings.regex_replace(text, _MARKERS, ""),
         "slots": slot_list(text, vocabulary.slots),
         "confidence": sure / tf.reduce_sum(weights, axis=1),
     }

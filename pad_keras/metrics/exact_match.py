@@ -44,7 +44,11 @@ class ExactMatch(RatioMetric):
             ValueError: if the groups of the two differ.
         """
         rights = [
-            ops.equal(ops.cast(ops.argmax(scores, axis=-1), "int32"), ops.cast(ids, "int32"))
+            ops.equal(
+                ops.cast(ops.argmax(scores, axis=-1), "int32"),
+                # A column would be compared with every row.
+                ops.cast(ops.reshape(ids, (-1,)), "int32"),
+            )
             for ids, scores in _groups(y_true, y_pred)
         ]
         right = rights[0]
@@ -63,11 +67,11 @@ def _groups(y_true, y_pred):
         if not isinstance(y_true, dict) or y_true.keys() != y_pred.keys():
             there = sorted(y_true) if isinstance(y_true, dict) else type(y_true).__name__
             raise ValueError(f"y_pred has the groups {sorted(y_pred)} and y_true {there}.")
-        return [(ops.reshape(y_true[name], (-1,)), y_pred[name]) for name in y_pred]
+        return [(y_true[name], y_pred[name]) for name in y_pred]
     if not isinstance(y_pred, list | tuple):
-        return [(ops.reshape(y_true, (-1,)), y_pred)]
+        return [(y_true, y_pred)]
     if not isinstance(y_true, list | tuple):
         y_true = ops.unstack(ops.convert_to_tensor(y_true), num=len(y_pred), axis=1)
     if len(y_true) != len(y_pred):
         raise ValueError(f"y_pred has {len(y_pred)} groups and y_true {len(y_true)}.")
-    return [(ops.reshape(ids, (-1,)), scores) for ids, scores in zip(y_true, y_pred, strict=True)]
+    return list(zip(y_true, y_pred, strict=True))

@@ -10,7 +10,6 @@ from pad_keras.metrics.ratio import RatioMetric
 
 # A closing marker only has to begin with the slot's name: E-city_name closes B-city.
 _SPAN = re.compile(r"B-(\S+) (.+?) E-\1")
-MARKERS = r"B-\S+ | E-\S+"
 
 
 def slot_spans(text):

@@ -61,7 +61,7 @@ def done(monkeypatch):
 
     monkeypatch.setattr(jobs, "distill", distill)
     monkeypatch.setattr(jobs, "understand", understand)
-    monkeypatch.setattr(run, "save_undistilled", lambda preset, folder, load: None)
+    monkeypatch.setattr(run, "save_undistilled", lambda preset, folder, adapt: None)
     # There are no models to free, and looking for them takes longer than all the rest.
     monkeypatch.setattr(jobs.keras.utils, "clear_session", lambda: None)
     return log

@@ -103,7 +103,7 @@ def test_processes_share_the_work(comparison, done, capsys, monkeypatch):
 
 def test_a_process_starts_while_another_trains_heads_on_the_undistilled(comparison, monkeypatch):
     saved = []
-    monkeypatch.setattr(run, "save_undistilled", lambda preset, folder, load: saved.append(folder))
+    monkeypatch.setattr(run, "save_undistilled", lambda preset, folder, adapt: saved.append(folder))
     with alone_in(comparison.undistilled):
         starting = threading.Thread(target=prepare_student, args=[comparison], daemon=True)
         starting.start()
