@@ -1,6 +1,7 @@
 """What the backends differ in."""
 
 import contextlib
+import functools
 
 import keras
 
@@ -18,11 +19,30 @@ def resolve_jit(jit_compile):
 
     Returns:
         bool, as `compile` takes it.
+
+    Raises:
+        ValueError: if devices are to share batches on TensorFlow, where XLA cannot.
     """
+    backend = keras.backend.backend()
+    if has_replicas():
+        if jit_compile:
+            raise ValueError(
+                "`jit_compile` is True, and on TensorFlow XLA does not compile for several "
+                "devices; leave it out, or set KERAS_BACKEND=jax."
+            )
+        return False
     if jit_compile is not None:
         return jit_compile
-    backend = keras.backend.backend()
     return has_accelerator() if backend == "tensorflow" else backend == "jax"
+
+
+def has_replicas():
+    """Whether several devices share the batches of models that are made now, on TensorFlow."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
 def keep_compilations(folder):
@@ -49,7 +69,7 @@ def steps_at_once(steps):
     """How many steps of a small model to run without returning to Python between them.
 
     A small head computes for a millisecond and waits for Python for several. TensorFlow alone
-    gains: JAX loops in Python, and torch refuses.
+    gains, on one device: JAX loops in Python, torch refuses, and replicas cannot loop together.
 
     Args:
         steps: int, of an epoch.
@@ -57,7 +77,7 @@ def steps_at_once(steps):
     Returns:
         int that divides `steps`, as `compile` takes it for `steps_per_execution`.
     """
-    if keras.backend.backend() != "tensorflow":
+    if keras.backend.backend() != "tensorflow" or has_replicas():
         return 1
     return max(n for n in range(1, _MOST_STEPS_AT_ONCE + 1) if steps % n == 0)
 
@@ -76,23 +96,47 @@ def shared_among(devices):
     if devices == 1 and processes.count() == 1:
         yield
         return
-    if keras.backend.backend() != "jax":
+    backend = keras.backend.backend()
+    if backend not in _DEVICES:
         raise ValueError(
-            f"`devices` is {devices}, and on {keras.backend.backend()} batches are not shared; set "
-            "KERAS_BACKEND=jax, or leave `devices` at 1."
+            f"`devices` is {devices}, and on {backend} batches are not shared; set KERAS_BACKEND "
+            f"to {' or '.join(_DEVICES)}, or leave `devices` at 1."
         )
-    there = keras.distribution.list_devices()
+    there = _DEVICES[backend]()
     if devices > len(there):
-        raise ValueError(f"`devices` is {devices}, and JAX has {len(there)} here: {there}.")
+        raise ValueError(f"`devices` is {devices}, and {backend} has {len(there)} here: {there}.")
     if devices < len(there) and processes.count() > 1:
         raise ValueError(
             f"`devices` is {devices}, and the {processes.count()} processes have {len(there)} "
             f"together; each must have its share, so set `devices` to {len(there)}."
         )
-    # Each process gives its own rows, see `processes.own_rows`.
-    sharing = keras.distribution.DataParallel(devices=there[:devices], auto_shard_dataset=False)
-    with sharing.scope():
+    with _sharing(there[:devices]).scope():
         yield
+
+
+def _tensorflow_devices():
+    import tensorflow as tf
+
+    devices = tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")
+    return [device.name for device in devices]
+
+
+_DEVICES = {"jax": keras.distribution.list_devices, "tensorflow": _tensorflow_devices}
+
+
+@functools.cache
+def _mirrored(devices):
+    """The one strategy of a process: what a second one gathers would be taken for the first's."""
+    import tensorflow as tf
+
+    return tf.distribute.MirroredStrategy(devices)
+
+
+def _sharing(devices):
+    if keras.backend.backend() == "tensorflow":
+        return _mirrored(tuple(devices))
+    # Each process gives its own rows, see `processes.own_rows`.
+    return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
 
 
 def check_divisible(batch_size, devices):

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from pad_keras import replicas
+
 
 class GlobalClipping:
     """Mixed into a Keras optimizer: `global_clipnorm` as before, quicker to compile.
@@ -22,6 +24,24 @@ class GlobalClipping:
         scale += norm - norm
         return [None if g is None else g * ops.cast(scale, g.dtype) for g in grads]
 
+    def _of_all_replicas(self, grads):
+        """Gradients to clip; Keras would clip each replica's share by its own norm."""
+        if keras.backend.backend() != "tensorflow":
+            return grads
+        strategy = self._distribution_strategy
+        if self.gradient_accumulation_steps and strategy.num_replicas_in_sync > 1:
+            # Keras would update within a condition, which replicas cannot do together.
+            raise ValueError(
+                f"`gradient_accumulation_steps` is {self.gradient_accumulation_steps}, and with "
+                "tf.distribute gradients are not accumulated; leave it out and let the devices "
+                "share batches as much larger, or use JAX."
+            )
+        return replicas.summed(strategy, grads)
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        # Of Keras' update on TensorFlow: the sum is made before, by `_of_all_replicas`.
+        return grads_and_vars
+
 
 @keras.saving.register_keras_serializable(package="pad_keras")
 class ClippedAdam(GlobalClipping, keras.optimizers.Adam):
@@ -37,6 +57,10 @@ class ClippedAdam(GlobalClipping, keras.optimizers.Adam):
     model.compile(optimizer=ClippedAdam(1e-4, global_clipnorm=1.0))
     ```
     """
+
+    def apply(self, grads, trainable_variables=None):
+        """Update the variables."""
+        super().apply(self._of_all_replicas(grads), trainable_variables)
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
@@ -75,6 +99,7 @@ class MonitoredAdamW(GlobalClipping, keras.optimizers.AdamW):
 
     def apply(self, grads, trainable_variables=None):
         """Update the variables and note the norm."""
+        grads = self._of_all_replicas(grads)
         norm = global_norm(grads)
         finite = ops.isfinite(norm)
         # `where`, not a product: NaN times zero is NaN.

@@ -9,8 +9,10 @@ BACKEND = keras.backend.backend()
 # and JAX is slow without its compiler.
 QUICK = {"run_eagerly": BACKEND == "tensorflow", "jit_compile": BACKEND == "jax"}
 
-# Numbers of devices that share batches in tests of runs.
+# Numbers of devices that share batches in tests of runs, and draw as one device does.
 DEVICES = (1, 2) if BACKEND == "jax" else (1,)
+# The same, whatever they draw.
+MOST_DEVICES = 1 if BACKEND == "torch" else 2
 
 
 def gradient(function, x):

@@ -19,6 +19,14 @@ os.environ["XLA_FLAGS"] = " ".join(
 import keras
 import pytest
 
+if keras.backend.backend() == "tensorflow":
+    import tensorflow as tf
+
+    # As above, for TensorFlow.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 3
+    )
+
 
 @pytest.fixture(autouse=True)
 def _fixed_seed_and_policy():

@@ -194,7 +194,7 @@ class Training:
     """Lengths that batches are padded to. Where XLA compiles, each takes its time once; with fewer
     there is more padding, which changes nothing but which frames dropout draws."""
     devices: int = 1
-    """Devices, GPUs where there are any, that share each batch; more than one on JAX alone. With
+    """Devices, GPUs where there are any, that share each batch; not on torch. With
     several processes (see experiments/processes.py), the devices of all. The result is that of one
     device but for rounding."""
     cache_frames: bool = True

@@ -81,7 +81,7 @@ class Pretraining:
     jit_compile: bool | None = None
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
     devices: int = 1
-    """Devices, GPUs where there are any, that share each batch; more than one on JAX alone. Of
+    """Devices, GPUs where there are any, that share each batch; not on torch. Of
     several processes (see experiments/processes.py), the devices of all. A batch then holds a
     multiple of that many recordings, so a run that goes on with another number goes on with other
     batches."""

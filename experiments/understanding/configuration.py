@@ -121,7 +121,7 @@ class Understanding:
     jit_compile: bool | None = None
     """Compile by XLA; None does so on JAX, and on TensorFlow where there is a GPU."""
     devices: int = 1
-    """Devices, GPUs where there are any, that share each batch; more than one on JAX alone. Of
+    """Devices, GPUs where there are any, that share each batch; not on torch. Of
     several processes (see experiments/processes.py), the devices of all. The result is that of one
     device but for rounding."""
     on_error: Literal["raise", "skip"] = "raise"

@@ -8,13 +8,14 @@ from keras import ops
 from pad_keras.data.audio import SAMPLE_RATE
 from pad_keras.data.fingerprints import text_hash
 from pad_keras.data.text import TextTokenizer, piece_counts
+from pad_keras.models.shared_batches import SharedBatches
 
 # What a word piece takes to say: the mean of the embedded corpora. By it sizes on disk and padded
 # widths are guessed from durations, as they are of speech encoders; no state depends on it.
 _PIECE_SECONDS = 0.36
 
 
-class TextEncoder(keras.Model):
+class TextEncoder(SharedBatches, keras.Model):
     """A text encoder's hidden states of the transcripts, for the heads of speech encoders.
 
     What a head reaches on it, a speech encoder reaches that hears each word and understands it as

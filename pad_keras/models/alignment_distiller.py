@@ -3,11 +3,11 @@
 import keras
 from keras import ops
 
-from pad_keras.models.uneven_batches import UnevenBatches
+from pad_keras.models.shared_batches import SharedBatches
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
-class AlignmentDistiller(UnevenBatches, keras.distillation.Distiller):
+class AlignmentDistiller(SharedBatches, keras.distillation.Distiller):
     """Trains a speech encoder so that its units align with a frozen text encoder's.
 
     The student's structure never changes: where its width differs from the teacher's, a linear
@@ -207,6 +207,9 @@ class AlignmentDistiller(UnevenBatches, keras.distillation.Distiller):
             tracker.update_state(value, sample_weight=ops.shape(y_pred["mask"])[0])
             total = total + weight * value
         return total
+
+    def _inputs_of_loss(self, x):
+        return {name: part for name, part in x.items() if name != "speech"}
 
     def get_config(self):
         """Arguments that rebuild this model."""

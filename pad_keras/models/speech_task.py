@@ -4,11 +4,11 @@ import keras
 from keras import ops
 
 from pad_keras.layers import WeightedLayerSum
-from pad_keras.models.uneven_batches import UnevenBatches
+from pad_keras.models.shared_batches import SharedBatches
 from pad_keras.optimizers import ClippedAdam
 
 
-class SpeechTask(UnevenBatches, keras.Model):
+class SpeechTask(SharedBatches, keras.Model):
     """A speech encoder with a weighted sum of its hidden states, the base of every head.
 
     A frozen encoder runs in inference mode and is no part of `trainable_variables`; batches may

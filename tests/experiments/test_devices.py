@@ -2,8 +2,9 @@ import keras
 import pytest
 
 from experiments import processes
-from experiments.backends import shared_among
+from experiments.backends import has_replicas, resolve_jit, shared_among
 from experiments.distillation.configuration import Configuration, Training
+from experiments.optimization import encoder_optimizer
 from experiments.pretraining.configuration import Pretraining
 from experiments.understanding.configuration import Understanding
 from tests.backend import BACKEND
@@ -19,7 +20,7 @@ def test_devices_share_batches_only_within():
     with shared_among(2):
         assert keras.distribution.distribution().num_model_replicas == 2
     assert keras.distribution.distribution() is None
-    with pytest.raises(ValueError, match="`devices` is 64, and JAX has 3 here"), shared_among(64):
+    with pytest.raises(ValueError, match="`devices` is 64, and jax has 3 here"), shared_among(64):
         pass
 
 
@@ -33,9 +34,24 @@ def test_each_process_must_have_its_share(monkeypatch):
         assert keras.distribution.distribution().num_model_replicas == 3
 
 
-@pytest.mark.skipif(BACKEND == "jax", reason="JAX shares them")
+@pytest.mark.skipif(BACKEND != "torch", reason="the others share them")
 def test_other_backends_say_what_would_do():
-    with pytest.raises(ValueError, match="set KERAS_BACKEND=jax"), shared_among(2):
+    with pytest.raises(ValueError, match="KERAS_BACKEND to jax or tensorflow"), shared_among(2):
+        pass
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf.distribute")
+def test_replicas_are_of_what_is_made_within():
+    with shared_among(2):
+        assert has_replicas()
+        assert resolve_jit(None) is False
+        with pytest.raises(ValueError, match="`jit_compile` is True.*KERAS_BACKEND=jax"):
+            resolve_jit(True)
+        with pytest.raises(ValueError, match="mixed_float16.*take 'mixed_bfloat16'"):
+            encoder_optimizer(Training(precision="mixed_float16"), 1, 2)
+    assert not has_replicas()
+    refused = pytest.raises(ValueError, match="`devices` is 64, and tensorflow has 3 here")
+    with refused, shared_among(64):
         pass
 
 

@@ -27,7 +27,7 @@ from experiments.understanding.corpora import read_splits
 from pad_keras import callbacks, data
 from pad_keras.data import BadInputError, TextTokenizer, total_hours
 from pad_keras.models import Wav2Vec2Backbone
-from tests.backend import BACKEND, DEVICES
+from tests.backend import BACKEND, DEVICES, MOST_DEVICES
 from tests.data.corpus import write_corpus
 from tests.experiments.small_run import check_same_runs, write_inputs
 from tests.small import utterances
@@ -151,21 +151,37 @@ def test_the_best_epoch_is_the_one_that_is_tested(whole):
 @pytest.mark.parametrize("devices", DEVICES)
 def test_a_run_that_was_killed_goes_on(devices, base, whole, monkeypatch):
     configuration = dataclasses.replace(base, name=f"killed-{devices}")
+    kill_in_the_second_epoch(configuration, monkeypatch)
+    shared = dataclasses.replace(base.training, devices=devices)
+    resumed = distill(dataclasses.replace(configuration, training=shared))
+    check_same_runs(resumed, whole, configuration.folder, base.folder)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="whose replicas draw in another way")
+def test_replicas_that_were_killed_go_on(base, monkeypatch):
+    training = dataclasses.replace(base.training, devices=MOST_DEVICES, epochs=2)
+    unbroken, killed = (
+        dataclasses.replace(base, name=name, training=training, pictures=0)
+        for name in ("replicas", "killed-replicas")
+    )
+    whole = distill(unbroken)
+    kill_in_the_second_epoch(killed, monkeypatch)
+    check_same_runs(distill(killed), whole, killed.folder, unbroken.folder)
+
+
+def kill_in_the_second_epoch(configuration, monkeypatch):
     real = callbacks.TrainingSummary.on_train_batch_end
 
-    def kill_in_the_second_epoch(self, batch, logs=None):
+    def kill(self, batch, logs=None):
         real(self, batch, logs)
         if self._step == 5:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.TrainingSummary, "on_train_batch_end", kill_in_the_second_epoch)
+        patch.setattr(callbacks.TrainingSummary, "on_train_batch_end", kill)
         with pytest.raises(KeyboardInterrupt):
             distill(configuration)
     assert not (configuration.folder / "results.json").exists()
-    shared = dataclasses.replace(base.training, devices=devices)
-    resumed = distill(dataclasses.replace(configuration, training=shared))
-    check_same_runs(resumed, whole, configuration.folder, base.folder)
 
 
 def test_checkpointing_reaches_the_student(base):

@@ -16,7 +16,7 @@ from experiments.pretraining.report import print_report
 from experiments.pretraining.run import build_backbone, pretrain, save_encoder
 from pad_keras import callbacks
 from pad_keras.models import Wav2Vec2Backbone
-from tests.backend import BACKEND, DEVICES
+from tests.backend import BACKEND, DEVICES, MOST_DEVICES
 from tests.experiments.small_run import small_pretraining, write_tones
 from tests.small import speech_student
 
@@ -84,7 +84,9 @@ def test_another_configuration_does_not_go_on_in_the_same_folder(base, whole):
 
 def test_wav2vec2_runs_without_clusters(base):
     results = pretrain(
-        dataclasses.replace(base, name="contrast", objective="wav2vec2", steps=(2, 2))
+        dataclasses.replace(
+            base, name="contrast", objective="wav2vec2", steps=(2, 2), devices=MOST_DEVICES
+        )
     )
     assert [len(stage) for stage in results["history"]] == [2]
     assert "perplexity" in results["history"][0][0]

@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
-from pad_keras.models.uneven_batches import UnevenBatches
+from pad_keras.models.shared_batches import SharedBatches
 
 
-class MaskedPretrainer(UnevenBatches, keras.Model):
+class MaskedPretrainer(SharedBatches, keras.Model):
     """Base of models that pretrain a speech encoder by masking frames.
 
     Frames are masked in evaluation too: the loss is of masked frames.

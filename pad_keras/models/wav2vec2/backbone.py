@@ -6,6 +6,7 @@ from keras import ops
 
 from pad_keras.losses.functional import mean_prior
 from pad_keras.models.reading import check_finite, reading
+from pad_keras.models.shared_batches import SharedBatches
 from pad_keras.models.wav2vec2 import (
     arguments,
     presets,
@@ -22,7 +23,7 @@ from pad_keras.models.wav2vec2.transformer import TransformerLayer, dense
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
-class Wav2Vec2Backbone(keras_hub.models.Backbone):
+class Wav2Vec2Backbone(SharedBatches, keras_hub.models.Backbone):
     """wav2vec 2.0 or HuBERT speech encoder: 16 kHz waveform to frames of 20 ms.
 
     It also computes the attention-based significance prior of the frames, layer by layer, so that

@@ -3,9 +3,11 @@
 import keras
 from keras import ops
 
+from pad_keras.models.shared_batches import SharedBatches
+
 
 @keras.saving.register_keras_serializable(package="pad_keras")
-class FrontEnd(keras.Model):
+class FrontEnd(SharedBatches, keras.Model):
     """A frozen front end's frames in the guise of hidden states, for a `HiddenStateCache`.
 
     The front end is most of the work of a small encoder. Where it is frozen, its frames are the

@@ -13,7 +13,7 @@ from experiments.understanding.head import HeadRun
 from experiments.understanding.report import print_results, rows
 from experiments.understanding.run import DivergedError, understand
 from experiments.understanding.summaries import ValidationAnswers
-from tests.backend import BACKEND, DEVICES
+from tests.backend import BACKEND, DEVICES, MOST_DEVICES
 from tests.experiments.small_run import killed_in_the_second_epoch
 from tests.experiments.understanding.small_corpora import commands
 from tests.small import speech_student
@@ -84,7 +84,9 @@ def test_a_killed_head_goes_on_to_the_same_result(task, request, tmp_path):
     with killed_in_the_second_epoch(ValidationAnswers, "on_epoch_end"):
         understand(alone)
     assert (alone.folder / "heads" / name / "state").is_dir()
-    resumed = understand(dataclasses.replace(alone, devices=DEVICES[-1]))["heads"][name]
+    # A slot filler has dropout, which replicas of TensorFlow draw in another way.
+    devices = MOST_DEVICES if task == "intents" else DEVICES[-1]
+    resumed = understand(dataclasses.replace(alone, devices=devices))["heads"][name]
     assert not (alone.folder / "heads" / name / "state").exists()
     for found, expected in zip(resumed["history"], whole["heads"][name]["history"], strict=True):
         assert found == pytest.approx(expected, rel=1e-4, abs=1e-5)
