@@ -1,5 +1,7 @@
 """Batches shared among devices train and measure what one device does."""
 
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -75,7 +77,7 @@ def spelling():
 
 def stream(batch):
     if BACKEND == "jax":
-        return iter(lambda: batch, None)
+        return (batch for _ in itertools.count())
     import tensorflow as tf
 
     return tf.data.Dataset.from_tensors(batch).repeat()
@@ -102,12 +104,13 @@ def trained(make, devices, optimizer):
         if BACKEND == "jax":
             model.jax_state_sync()
         predicted = model.predict(stream(two), steps=1, verbose=0)
-        on_one = model.predict_on_batch(two[0])
-        for found, expected in zip(*map(keras.tree.flatten, (on_one, predicted)), strict=True):
-            np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
+        if BACKEND == "tensorflow":  # Elsewhere frames are masked anew.
+            again = model.predict_on_batch(two[0])
+            for found, expected in zip(*map(keras.tree.flatten, (again, predicted)), strict=True):
+                np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5)
         for variable in model.trainable_variables:
             assert copies_of(variable) == devices
-    return history, predicted, numpy_of([v.value.numpy() for v in model.trainable_variables])
+    return history, predicted, numpy_of([v.numpy() for v in model.trainable_variables])
 
 
 def copies_of(variable):
