@@ -40,7 +40,7 @@ from experiments.comparison.configuration import UNDISTILLED, Comparison, Varian
 from experiments.comparison.outcome import compare
 from experiments.distillation.methods import METHODS
 
-# What each method of PAD refines.
+# What each method refines.
 PAIRS = (
     ("pad-glob", "mean-l1"),
     ("pad-tlocal", "token-cosine"),
@@ -49,6 +49,11 @@ PAIRS = (
     ("pad-slocal", "pad-slocal-no-prior"),
     ("joint", "pad-slocal"),
     ("joint", "pad-glob"),
+    # Beyond the paper.
+    ("joint-centred", "joint"),
+    ("joint-contrastive", "joint"),
+    ("joint-contrastive", "mean-l1"),
+    ("transport", "pad-tlocal"),
 )
 
 
