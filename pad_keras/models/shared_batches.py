@@ -103,6 +103,8 @@ class SharedBatches:
         if training:
             x, y, y_pred, sample_weight = replicas.gathered((x, y, y_pred, sample_weight))
         loss = super()._compute_loss(x, y, y_pred, sample_weight, training)
+        if self._compile_loss is not None:  # Keras has divided it.
+            return loss
         # What all replicas compute is added up.
         return loss / strategy.num_replicas_in_sync
 

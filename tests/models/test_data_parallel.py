@@ -15,6 +15,7 @@ from pad_keras.models import (
     SlotFiller,
     UtteranceClassifier,
 )
+from pad_keras.models.shared_batches import SharedBatches
 from pad_keras.optimizers import ClippedAdam, MonitoredAdamW
 from tests.backend import BACKEND, numpy_of
 from tests.models.test_alignment_distiller import speech_batch
@@ -122,6 +123,32 @@ def copies_of(variable):
     return len(tf.distribute.get_strategy().experimental_local_results(variable.value))
 
 
+class Plain(SharedBatches, keras.Model):
+    """With a loss of Keras' own, which divides it by the number of replicas."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = keras.layers.Dense(2)
+        self.dense.build((None, 4))
+        self.built = True
+
+    def call(self, x):
+        return self.dense(x)
+
+    def compile(self, optimizer, **kwargs):
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        super().compile(optimizer, loss=loss, **kwargs)
+
+
+def supervised():
+    x = np.random.default_rng(0).normal(size=(COUNT, 4)).astype("float32")
+    return Plain(), (x, np.arange(COUNT) % 2)
+
+
+def descent():
+    return keras.optimizers.SGD(0.1)
+
+
 def clipped():
     return ClippedAdam(3e-3, global_clipnorm=1.0)
 
@@ -132,7 +159,7 @@ def monitored():
 
 CASES = [(distillation, monitored), (pretraining, monitored)]
 if BACKEND == "tensorflow":
-    CASES += [(classification, clipped), (spelling, clipped)]
+    CASES += [(classification, clipped), (spelling, clipped), (supervised, descent)]
 
 
 @pytest.mark.parametrize(("make", "optimizer"), CASES)
