@@ -139,12 +139,13 @@ def _sharing(devices):
     return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
 
 
-def check_divisible(batch_size, devices):
+def check_shareable(batch_size, devices, accumulation=1):
     """Check that devices can share batches.
 
     Args:
         batch_size: int.
         devices: int.
+        accumulation: int, batches whose gradients make one update.
 
     Raises:
         ValueError: if they cannot.
@@ -155,4 +156,10 @@ def check_divisible(batch_size, devices):
         raise ValueError(
             f"`batch_size` must be a multiple of `devices`, that each may have as many utterances; "
             f"got {batch_size} for {devices} devices."
+        )
+    if devices > 1 and accumulation > 1 and keras.backend.backend() == "tensorflow":
+        raise ValueError(
+            f"Of {accumulation} batches the gradients are accumulated, and on TensorFlow several "
+            f"devices, of which there are to be {devices}, cannot; set KERAS_BACKEND=jax, or leave "
+            "`devices` at 1."
         )

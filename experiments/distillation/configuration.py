@@ -5,7 +5,7 @@ import math
 import pathlib
 from typing import ClassVar, Literal
 
-from experiments.backends import check_divisible
+from experiments.backends import check_shareable
 from experiments.students import PRETRAINED
 from pad_keras import losses
 
@@ -206,7 +206,7 @@ class Training:
 
     def __post_init__(self):
         """Check what would otherwise fail only in the first step."""
-        check_divisible(self.batch_size, self.devices)
+        check_shareable(self.batch_size, self.devices, self.accumulation)
         if self.buckets < 1:
             raise ValueError(f"`buckets` must be at least 1, got {self.buckets}.")
 

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 import tyro
 
-from experiments.backends import check_divisible
+from experiments.backends import check_shareable
 from experiments.results import plain
 from experiments.students import PRETRAINED
 from pad_keras.models.bert_presets import MINILM
@@ -166,7 +166,8 @@ class Understanding:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
-        check_divisible(self.resolved_recipe.batch_size, self.devices)
+        recipe = self.resolved_recipe
+        check_shareable(recipe.batch_size, self.devices, recipe.accumulation)
         self._check_reference()
 
     def _check_reference(self):

@@ -7,7 +7,7 @@ import shutil
 import keras
 
 from experiments import processes
-from experiments.backends import check_divisible, resolve_jit, steps_at_once
+from experiments.backends import check_shareable, resolve_jit, steps_at_once
 from experiments.memory import check_memory
 from experiments.results import plain, write_json
 from experiments.understanding.best_head import BestHead
@@ -203,7 +203,7 @@ class HeadRun:
         """The recipe's, or what a few utterances allow."""
         batch_size = min(self.recipe.batch_size, len(train))
         # Refused rather than made smaller: the head is not to depend on the number of devices.
-        check_divisible(batch_size, self.settings.devices)
+        check_shareable(batch_size, self.settings.devices)
         return batch_size
 
     def _batches(self, utterances):

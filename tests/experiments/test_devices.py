@@ -65,6 +65,16 @@ def test_devices_that_cannot_share_a_batch_are_refused_before_a_run():
             configuration(devices=0)
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf.distribute")
+def test_accumulation_is_refused_before_a_run():
+    for make in (
+        lambda: Training(devices=2, accumulation=2),
+        lambda: Understanding("er", devices=2),
+    ):
+        with pytest.raises(ValueError, match="gradients are accumulated.*KERAS_BACKEND=jax"):
+            make()
+
+
 def test_the_tiny_form_has_a_batch_that_devices_can_share():
     for devices in (1, 2, 3, 8):
         training = Training(devices=devices, batch_size=24)
