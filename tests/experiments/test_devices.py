@@ -69,7 +69,7 @@ def test_devices_that_cannot_share_a_batch_are_refused_before_a_run():
 def test_accumulation_is_refused_before_a_run():
     for make in (
         lambda: Training(devices=2, accumulation=2),
-        lambda: Understanding("er", devices=2),
+        lambda: Understanding("er", recipe="superb", devices=2),
     ):
         with pytest.raises(ValueError, match="gradients are accumulated.*KERAS_BACKEND=jax"):
             make()
