@@ -23,7 +23,6 @@ def resolve_jit(jit_compile):
     Raises:
         ValueError: if devices are to share batches on TensorFlow, where XLA cannot.
     """
-    backend = keras.backend.backend()
     if has_replicas():
         if jit_compile:
             raise ValueError(
@@ -33,6 +32,7 @@ def resolve_jit(jit_compile):
         return False
     if jit_compile is not None:
         return jit_compile
+    backend = keras.backend.backend()
     return has_accelerator() if backend == "tensorflow" else backend == "jax"
 
 
@@ -139,12 +139,13 @@ def _sharing(devices):
     return keras.distribution.DataParallel(devices=devices, auto_shard_dataset=False)
 
 
-def check_shareable(batch_size, devices, accumulation=1):
+def check_shareable(batch_size, devices, precision, accumulation=1):
     """Check that devices can share batches.
 
     Args:
         batch_size: int.
         devices: int.
+        precision: str, dtype policy.
         accumulation: int, batches whose gradients make one update.
 
     Raises:
@@ -157,7 +158,15 @@ def check_shareable(batch_size, devices, accumulation=1):
             f"`batch_size` must be a multiple of `devices`, that each may have as many utterances; "
             f"got {batch_size} for {devices} devices."
         )
-    if devices > 1 and accumulation > 1 and keras.backend.backend() == "tensorflow":
+    if devices == 1 or keras.backend.backend() != "tensorflow":
+        return
+    if precision == "mixed_float16":
+        # Keras there scales the loss by what one of them sees.
+        raise ValueError(
+            "`precision` is 'mixed_float16', and on TensorFlow that is not for several devices; "
+            "take 'mixed_bfloat16', or set KERAS_BACKEND=jax."
+        )
+    if accumulation > 1:
         raise ValueError(
             f"Of {accumulation} batches the gradients are accumulated, and on TensorFlow several "
             f"devices, of which there are to be {devices}, cannot; set KERAS_BACKEND=jax, or leave "

@@ -2,7 +2,6 @@
 
 import keras
 
-from experiments.backends import has_replicas
 from pad_keras import optimizers
 
 # As recommended for transformers: no decay of biases, norms and masks.
@@ -20,16 +19,7 @@ def encoder_optimizer(settings, warmup_steps, total_steps, **kwargs):
 
     Returns:
         A Keras optimizer, with loss scaling in float16.
-
-    Raises:
-        ValueError: if devices are to share batches on TensorFlow in float16: Keras there scales the
-            loss by what one of them sees.
     """
-    if settings.precision == "mixed_float16" and has_replicas():
-        raise ValueError(
-            "`precision` is 'mixed_float16', and on TensorFlow that is not for several devices; "
-            "take 'mixed_bfloat16', or set KERAS_BACKEND=jax."
-        )
     optimizer = optimizers.MonitoredAdamW(
         optimizers.warmup_decay(settings.learning_rate, warmup_steps, total_steps),
         weight_decay=settings.weight_decay,

@@ -2,7 +2,7 @@
 
 import keras
 
-# Of numbers whose low bits hardly agree with another seed's; it is odd, so no two replicas' do.
+# How far the seeds of two neighbours are apart.
 _BETWEEN_SEEDS = 1_000_003
 
 

@@ -206,7 +206,7 @@ class Training:
 
     def __post_init__(self):
         """Check what would otherwise fail only in the first step."""
-        check_shareable(self.batch_size, self.devices, self.accumulation)
+        check_shareable(self.batch_size, self.devices, self.precision, self.accumulation)
         if self.buckets < 1:
             raise ValueError(f"`buckets` must be at least 1, got {self.buckets}.")
 

@@ -4,6 +4,7 @@ import dataclasses
 import pathlib
 from typing import ClassVar, Literal
 
+from experiments.backends import check_shareable
 from experiments.pretraining.augmentation import Augmentation
 
 _EMBEDDED = pathlib.Path(__file__).parents[1] / "corpora" / "alignment"
@@ -115,8 +116,8 @@ class Pretraining:
         for name in ("steps", "clusters"):
             if any(value < 2 for value in getattr(self, name)):
                 raise ValueError(f"`{name}` must be at least 2, got {getattr(self, name)}.")
-        if self.devices < 1:
-            raise ValueError(f"`devices` must be at least 1, got {self.devices}.")
+        # Batches are planned to be shared.
+        check_shareable(self.devices, self.devices, self.precision)
         if not 0 < self.mask_time_prob < 1:
             raise ValueError(f"`mask_time_prob` must be in (0, 1), got {self.mask_time_prob}.")
 

@@ -167,7 +167,7 @@ class Understanding:
             if value is not None and value < 1:
                 raise ValueError(f"`{name}` must be at least 1, got {value}.")
         recipe = self.resolved_recipe
-        check_shareable(recipe.batch_size, self.devices, recipe.accumulation)
+        check_shareable(recipe.batch_size, self.devices, self.precision, recipe.accumulation)
         self._check_reference()
 
     def _check_reference(self):

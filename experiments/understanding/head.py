@@ -203,7 +203,7 @@ class HeadRun:
         """The recipe's, or what a few utterances allow."""
         batch_size = min(self.recipe.batch_size, len(train))
         # Refused rather than made smaller: the head is not to depend on the number of devices.
-        check_shareable(batch_size, self.settings.devices)
+        check_shareable(batch_size, self.settings.devices, self.settings.precision)
         return batch_size
 
     def _batches(self, utterances):

@@ -1,10 +1,11 @@
+import functools
+
 import keras
 import pytest
 
 from experiments import processes
 from experiments.backends import has_replicas, resolve_jit, shared_among
 from experiments.distillation.configuration import Configuration, Training
-from experiments.optimization import encoder_optimizer
 from experiments.pretraining.configuration import Pretraining
 from experiments.understanding.configuration import Understanding
 from tests.backend import BACKEND
@@ -47,8 +48,6 @@ def test_replicas_are_of_what_is_made_within():
         assert resolve_jit(None) is False
         with pytest.raises(ValueError, match="`jit_compile` is True.*KERAS_BACKEND=jax"):
             resolve_jit(True)
-        with pytest.raises(ValueError, match="mixed_float16.*take 'mixed_bfloat16'"):
-            encoder_optimizer(Training(precision="mixed_float16"), 1, 2)
     assert not has_replicas()
     refused = pytest.raises(ValueError, match="`devices` is 64, and tensorflow has 3 here")
     with refused, shared_among(64):
@@ -63,6 +62,15 @@ def test_devices_that_cannot_share_a_batch_are_refused_before_a_run():
     for configuration in (Training, Pretraining):
         with pytest.raises(ValueError, match="`devices` must be at least 1, got 0"):
             configuration(devices=0)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf.distribute")
+@pytest.mark.parametrize("make", [Training, Pretraining, functools.partial(Understanding, "ic")])
+def test_float16_is_refused_before_a_run(make):
+    with pytest.raises(ValueError, match="mixed_float16.*take 'mixed_bfloat16'"):
+        make(devices=2, precision="mixed_float16")
+    make(precision="mixed_float16")
+    make(devices=2, precision="mixed_bfloat16")
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf.distribute")
