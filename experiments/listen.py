@@ -100,7 +100,7 @@ def wav_files(paths):
     for path in map(pathlib.Path, paths):
         found = [path]
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() == ".wav")
+            found = sorted(p for p in path.rglob("[!.]*") if p.suffix.lower() == ".wav")
         if not found:
             raise SystemExit(f"{path}: no *.wav under this folder.")
         files.extend(found)

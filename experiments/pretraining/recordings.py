@@ -10,6 +10,8 @@ import soxr
 from keras.utils import Progbar
 
 SAMPLE_RATE = 16_000
+# Names that do not begin with a dot, as those do that macOS leaves beside each file it copies.
+VISIBLE = "[!.]*"
 SUFFIXES = (".flac", ".ogg", ".wav")
 # Two frames of the front end.
 LEAST_SECONDS = 0.045
@@ -99,7 +101,7 @@ def _audio_files(root):
         return [str(root)]
     if not root.is_dir():
         raise FileNotFoundError(f"No folder {str(root)!r}; give a folder of audio files.")
-    found = [str(path) for path in root.rglob("*") if path.suffix.lower() in SUFFIXES]
+    found = [str(path) for path in root.rglob(VISIBLE) if path.suffix.lower() in SUFFIXES]
     if not found:
         raise FileNotFoundError(
             f"No audio under {str(root)!r}; expected files that end in {', '.join(SUFFIXES)}."

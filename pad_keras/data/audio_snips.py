@@ -2,7 +2,7 @@
 
 import pathlib
 
-from pad_keras.data.durations import AUDIO_SUFFIXES, with_durations
+from pad_keras.data.durations import AUDIO_SUFFIXES, VISIBLE, with_durations
 from pad_keras.data.lines import read_lines
 from pad_keras.data.problems import BadInputError, Problems
 from pad_keras.data.utterance import Utterance
@@ -49,7 +49,7 @@ def audio_snips(root, split="train", *, speakers=None, on_error="raise"):
             there = sorted(path.name for path in root.iterdir()) if root.is_dir() else "nothing"
             raise FileNotFoundError(f"No {name!r} in {str(root)!r}; it has {there}.")
     problems = Problems(on_error, str(root / split))
-    files = [p for p in (root / split).rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES]
+    files = [p for p in (root / split).rglob(VISIBLE) if p.suffix.lower() in AUDIO_SUFFIXES]
     if speakers is not None:
         there = {path.stem.split("-")[0] for path in files}
         absent = sorted(set(speakers) - there)

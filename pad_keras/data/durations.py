@@ -8,6 +8,8 @@ import soundfile
 from keras.utils import Progbar
 
 AUDIO_SUFFIXES = (".flac", ".ogg", ".wav")
+# Pattern of names; macOS leaves a file `._x.wav`, no audio, beside each x.wav that it copies.
+VISIBLE = "[!.]*"
 # A frame of the usual front end needs 400 samples.
 LEAST_SECONDS = 0.025
 _PROGRESS_FROM = 2_000

@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 
-from pad_keras.data.durations import AUDIO_SUFFIXES, with_durations
+from pad_keras.data.durations import AUDIO_SUFFIXES, VISIBLE, with_durations
 from pad_keras.data.problems import Problems
 from pad_keras.data.utterance import Utterance
 
@@ -54,7 +54,7 @@ def iemocap(root, sessions=_SESSIONS, *, on_error="raise"):
     drafts = []
     for session in sessions:
         folder = root / f"Session{session}"
-        evaluations = sorted((folder / "dialog" / "EmoEvaluation").glob("*.txt"))
+        evaluations = sorted((folder / "dialog" / "EmoEvaluation").glob(VISIBLE + ".txt"))
         if not evaluations:
             raise FileNotFoundError(f"No *.txt in {str(folder / 'dialog' / 'EmoEvaluation')!r}.")
         for path in evaluations:

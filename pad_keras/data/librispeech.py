@@ -7,7 +7,7 @@ import warnings
 
 import numpy as np
 
-from pad_keras.data.durations import AUDIO_SUFFIXES, with_durations
+from pad_keras.data.durations import AUDIO_SUFFIXES, VISIBLE, with_durations
 from pad_keras.data.lines import read_lines
 from pad_keras.data.problems import Problems
 from pad_keras.data.utterance import Utterance, WordTime, total_hours
@@ -75,7 +75,7 @@ def _subset_folders(root, subsets):
         raise FileNotFoundError(f"No folder {str(root)!r}; give the corpus' folder.")
     if subsets is None:
         # A subset holds <speaker>/<chapter>/; the corpus has one folder more above.
-        is_subset = any(root.glob("*/*/*.trans.txt"))
+        is_subset = any(root.glob(f"*/*/{VISIBLE}.trans.txt"))
         return [root] if is_subset else sorted(path for path in root.iterdir() if path.is_dir())
     folders = [root / name for name in subsets]
     for folder in folders:
@@ -89,11 +89,11 @@ def _collect(folder, found, problems):
     """Add {uid: (audio path, speaker, text)} of a subset to `found`."""
     for chapter in sorted(path for path in folder.glob("*/*") if path.is_dir()):
         audio = {}
-        for path in sorted(chapter.iterdir()):
+        for path in sorted(chapter.glob(VISIBLE)):
             if path.suffix.lower() in AUDIO_SUFFIXES:
                 audio[path.stem] = path
         texts = {}
-        for path in sorted(chapter.glob("*.trans.txt")):
+        for path in sorted(chapter.glob(VISIBLE + ".trans.txt")):
             texts.update(_read_transcripts(path, problems))
         for uid in sorted(texts.keys() - audio.keys()):
             problems.add(str(chapter / uid), "a transcript without an audio file")

@@ -10,6 +10,14 @@ def tone(seconds, rate=16_000, channels=1, frequency=440.0):
     return wave if channels == 1 else np.stack([wave] * channels, axis=1)
 
 
+def add_companions(root):
+    """Beside every file what macOS leaves there when it copies: `._` and the name, no audio."""
+    files = [path for path in root.rglob("*") if path.is_file()]
+    for path in files:
+        path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    assert files
+
+
 def write_corpus(
     root, speakers=3, per_speaker=4, suffix=".flac", subset="train", first=0, step=0.07
 ):

@@ -10,7 +10,7 @@ from pad_keras.data import (
     total_hours,
     within_seconds,
 )
-from tests.data.corpus import write_corpus
+from tests.data.corpus import add_companions, write_corpus
 
 
 @pytest.fixture
@@ -29,6 +29,13 @@ def test_it_reads_the_layout(root):
     assert first.seconds == pytest.approx(0.3)
     assert first.audio.endswith("train/100/7/100-7-0000.flac")
     assert librispeech(root / "train", hours=None) == utterances
+
+
+def test_files_that_macos_left_are_passed_over(root):
+    expected = librispeech(root, hours=None)
+    add_companions(root)
+    assert librispeech(root, hours=None) == expected
+    assert librispeech(root / "train", hours=None) == expected
 
 
 @pytest.mark.parametrize("suffix", [".ogg", ".wav"])

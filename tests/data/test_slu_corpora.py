@@ -17,7 +17,7 @@ from pad_keras.data import (
     slot_targets,
 )
 from pad_keras.models import SlotVocabulary
-from tests.data.corpus import tone
+from tests.data.corpus import add_companions, tone
 
 COLUMNS = ("", "path", "speakerId", "transcription", "action", "object", "location")
 
@@ -140,6 +140,12 @@ def test_audio_snips(snips):
     odd = dataclasses.replace(train[0], text="ADD")
     with pytest.raises(BadInputError, match="Ivy-snips-train-0: 1 words and 2 slots"):
         slot_targets([odd], vocabulary)
+
+
+def test_files_that_macos_left_are_passed_over(snips, emotions):
+    expected = audio_snips(snips), iemocap(emotions, sessions=(1, 2))
+    add_companions(snips)
+    assert (audio_snips(snips), iemocap(emotions, sessions=(1, 2))) == expected
 
 
 def test_what_is_wrong_with_audio_snips_is_named(snips):

@@ -17,6 +17,7 @@ from experiments.pretraining.run import build_backbone, pretrain, save_encoder
 from pad_keras import callbacks
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND, DEVICES, MOST_DEVICES
+from tests.data.corpus import add_companions
 from tests.experiments.small_run import small_pretraining, write_tones
 from tests.small import speech_student
 
@@ -113,8 +114,9 @@ def test_stages_must_fit_together():
         Pretraining(steps=(1, 2))
 
 
-def test_other_rates_and_channels_are_read(tmp_path):
+def test_other_rates_and_channels_are_read_and_hidden_files_passed_over(tmp_path):
     write_tones(tmp_path, 1, rate=8000)
+    add_companions(tmp_path)
     (recording,) = find_recordings([tmp_path, tmp_path / "tone-0.wav"])
     assert recording.samples == 16_000
     assert read_waveform(recording).size == 16_000
