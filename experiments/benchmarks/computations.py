@@ -144,8 +144,8 @@ def _on_tensorflow(loss, weights, jit_compile):
         with tf.GradientTape() as tape:
             value = loss()
         found = tape.gradient(value, weights)
-        # A number of each, so that none is optimised away.
-        return value, found[0], [tf.reduce_sum(g) for g in found]
+        # A number of each, so that none is optimised away; NumPy takes no scalar in bfloat16.
+        return value, found[0], [tf.reduce_sum(tf.cast(g, "float32")) for g in found]
 
     return lambda: finished(differentiate())[:2]
 

@@ -37,3 +37,10 @@ def test_gradient_of_a_function():
     value, gradient = computations.gradient(lambda v: ops.sum(v * v), x)()
     np.testing.assert_allclose(value, 5.0)
     np.testing.assert_allclose(gradient, 2 * x)
+
+
+def test_gradient_to_what_mixed_precision_computes():
+    x = ops.cast(np.array([1.0, -2.0]), "bfloat16")
+    value, gradient = computations.gradient(lambda v: ops.sum(ops.cast(v, "float32") ** 2), x)()
+    np.testing.assert_allclose(value, 5.0)
+    np.testing.assert_allclose(gradient.astype("float32"), [2.0, -4.0])
