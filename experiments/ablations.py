@@ -4,15 +4,17 @@
     python -m experiments.ablations --groups prior scales       # some
     python -m experiments.ablations --groups prior --changes even no-asp  # some of a group
     python -m experiments.ablations --bases pad-slocal pad-glob # those that PAD-Glob has, too
+    python -m experiments.ablations --bases joint --groups balance
     python -m experiments.ablations --tiny                      # two groups in miniature
     python -m experiments.ablations --report-only               # the tables of what is done so far
 
 The groups: prior (significance prior on either side), anchors (per text unit), scales (widths of
 spans), radius (of local maxima), pooling (of spans), student-layers and teacher-attention (whose
 attention makes the prior of frames, of text), teacher-layer (that is aligned to), units (word
-pieces or words), hours (of speech, with as many updates). `python -m experiments.ablations --help`
-explains each field; what they share with `experiments.table1`, students, heads and references, is
-there only once, as both write into runs/comparison.
+pieces or words), hours (of speech, with as many updates), balance (of the two losses of joint).
+`python -m experiments.ablations --help` explains each field; what they share with
+`experiments.table1`, students, heads and references, is there only once, as both write into
+runs/comparison.
 
 Each group gives a table and a figure, with paired differences from the unchanged method:
 ablations.json, ablations.md and ablations-<group>*.png. A run that was killed goes on when the same
@@ -37,7 +39,7 @@ from experiments.comparison.configuration import UNDISTILLED, Comparison, Varian
 from experiments.comparison.outcome import compare
 from experiments.distillation.methods import METHODS
 
-BASES = ("pad-slocal", "pad-glob")
+BASES = ("pad-slocal", "pad-glob", "joint")
 _TINY_GROUPS = 2
 
 
@@ -84,7 +86,7 @@ class Change:
 
 
 def _spans(suffix, description, **objective):
-    return Change(suffix, description, objective, bases=("pad-slocal",))
+    return Change(suffix, description, objective, bases=("pad-slocal", "joint"))
 
 
 def _pooled(suffix, description, **objective):
@@ -112,7 +114,9 @@ GROUPS = {
                 "frames weighted alike, text units by the teacher's prior",
                 speech_weighting="uniform",
             ),
-            _spans("idf", "text units weighted by idf", weighting="idf"),
+            Change(
+                "idf", "text units weighted by idf", {"weighting": "idf"}, bases=("pad-slocal",)
+            ),
             _spans("even", "no prior of frames: even stride", anchor_selection="even"),
             _spans(
                 "no-asp",
@@ -166,6 +170,13 @@ GROUPS = {
             Change("teacher-embeddings", "the embeddings", teacher={"layer": 0}),
         ),
     ),
+    "balance": (
+        "weight of the global loss beside the local one (0.01)",
+        tuple(
+            Change(f"global-{w:g}", f"{w:g}", {"weights": (w, 1.0)}, bases=("joint",))
+            for w in (0.001, 0.1)
+        ),
+    ),
     "units": (
         "text units (word pieces)",
         (Change("words", "whole words", teacher={"text_units": "word"}),),
@@ -187,7 +198,8 @@ class Ablations(Comparison):
     groups: tuple[Literal[tuple(GROUPS)], ...] = tuple(GROUPS)
     """What is varied."""
     bases: tuple[Literal[BASES], ...] = BASES[:1]
-    """The methods that are varied; PAD-Glob has no spans, so only some groups."""
+    """The methods that are varied; PAD-Glob has no spans, so only some groups;
+    joint alone has a balance."""
     changes: tuple[str, ...] = ()
     """The changes of the groups that are made, without the method's name; all if none is named."""
 

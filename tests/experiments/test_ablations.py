@@ -12,30 +12,30 @@ from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND
 from tests.experiments.small_run import write_inputs
 
-BOTH = Ablations(bases=("pad-slocal", "pad-glob"))
+ALL = Ablations(bases=("pad-slocal", "pad-glob", "joint"))
 
 
-@pytest.mark.parametrize("variant", BOTH.variants(), ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", ALL.variants(), ids=lambda variant: variant.name)
 def test_an_ablation_changes_something_and_builds(variant):
     assert variant.objective.build()
-    base = METHODS["pad-glob" if variant.name.startswith("pad-glob") else "pad-slocal"][1]
+    (base,) = (METHODS[name][1] for name in ALL.bases if variant.name.startswith(name))
     changed = variant.objective != base or variant.teacher or variant.student
-    is_base = variant.name in BOTH.bases
+    is_base = variant.name in ALL.bases
     assert bool(changed or variant.hours_share != 1) != is_base
-    configuration = dataclasses.replace(BOTH, tiny=True).distillation(
+    configuration = dataclasses.replace(ALL, tiny=True).distillation(
         dataclasses.replace(variant, hours_share=1.0), 1e-3, 0
     )
     assert configuration.objective == variant.objective
 
 
 def test_ablations_have_names_of_their_own():
-    names = [variant.name for variant in BOTH.variants()]
+    names = [variant.name for variant in ALL.variants()]
     assert len(set(names)) == len(names)
 
 
 @pytest.mark.parametrize("name", ["pad-slocal-no-prior", "pad-slocal-one-scale", "pad-slocal-even"])
 def test_an_ablation_is_what_the_method_of_its_name_is(name):
-    (variant,) = (one for one in BOTH.variants() if one.name == name)
+    (variant,) = (one for one in ALL.variants() if one.name == name)
     assert variant.objective == METHODS[name][1]
 
 
@@ -46,12 +46,17 @@ def test_pad_glob_has_no_ablations_of_spans():
 
 
 def test_the_priors_of_speech_and_text_go_one_by_one_where_both_pool():
-    found = {variant.name: variant.objective for variant in BOTH.variants()}
+    found = {variant.name: variant.objective for variant in ALL.variants()}
     objective = found["pad-glob-no-speech-prior"]
     assert (objective.weighting, objective.speech_weighting) == ("significance", "uniform")
     objective = found["pad-glob-no-text-prior"]
     assert (objective.weighting, objective.speech_weighting) == ("uniform", "significance")
     assert not any(name.startswith("pad-slocal-no-text") for name in found)
+
+
+def test_joint_alone_has_a_balance():
+    weights = {v.name: v.objective.weights for v in ALL.variants() if "-global-" in v.name}
+    assert weights == {"joint-global-0.001": (0.001, 1.0), "joint-global-0.1": (0.1, 1.0)}
 
 
 def test_distillations_are_shared_with_table1():
@@ -65,7 +70,7 @@ def test_distillations_are_shared_with_table1():
     [
         ({"groups": ()}, "`groups` must be different ones of"),
         ({"groups": ("spans",)}, r"`groups` .* got \('spans',\)"),
-        ({"bases": ("joint",)}, r"`bases` must be different ones of .* got \('joint',\)"),
+        ({"bases": ("mean-l1",)}, r"`bases` must be different ones of .* got \('mean-l1',\)"),
         ({"changes": ("words",), "groups": ("radius",)}, r"`changes` has .*words.*; .* 'radius-4'"),
         ({"changes": ("idf",), "bases": ("pad-glob",)}, r"`changes` has .*idf.*; .*'no-prior'"),
     ],
@@ -79,7 +84,7 @@ def test_some_changes_of_a_group_are_made_alone():
     chosen = Ablations(groups=("prior", "hours"), changes=("even", "half-hours"))
     names = [variant.name for variant in chosen.variants()]
     assert names == ["pad-slocal", "pad-slocal-even", "pad-slocal-half-hours"]
-    tiny = Ablations(changes=("half-hours", "no-text-prior"), bases=BOTH.bases, tiny=True)
+    tiny = Ablations(changes=("half-hours", "no-text-prior"), bases=ALL.bases, tiny=True)
     names = [variant.name for variant in tiny.resolved().variants()]
     assert names == ["pad-slocal", "pad-slocal-half-hours"]
 
