@@ -100,11 +100,22 @@ def wav_files(paths):
     for path in map(pathlib.Path, paths):
         found = [path]
         if path.is_dir():
-            found = sorted(p for p in path.rglob("[!.]*") if p.suffix.lower() == ".wav")
+            found = sorted(_wav_files(path))
         if not found:
             raise SystemExit(f"{path}: no *.wav under this folder.")
         files.extend(found)
     return files
+
+
+def _wav_files(folder):
+    """WAV files under a folder, also in linked folders."""
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        if parent != str(folder) and os.path.samefile(parent, folder):
+            folders.clear()  # A link that leads back.
+            continue
+        for name in names:
+            if name.lower().endswith(".wav") and not name.startswith("."):
+                yield pathlib.Path(parent, name)
 
 
 def listen(models, file):

@@ -93,7 +93,7 @@ class ReproducePaper:
     hours: float = 10.0
     """Hours to distil on, as in the paper, balanced over speakers."""
     evaluation_hours: float = 1.0
-    """Hours of each of valid and test; they are measured after each epoch."""
+    """Hours of each of valid, measured after each epoch, and of test, measured at the end."""
     methods: tuple[str, ...] = Table1.methods
     """Names as of `python -m experiments.distill --help`."""
     seeds: tuple[int, ...] = (0, 1, 2)

@@ -38,7 +38,8 @@ def labelled_files(folder):
     Raises:
         SystemExit: naming the folder, if fewer than two classes have two files each.
     """
-    files = sorted(p for p in pathlib.Path(folder).glob("*/[!.]*") if p.suffix.lower() == ".wav")
+    found = pathlib.Path(folder).glob("[!.]*/[!.]*")
+    files = sorted(p for p in found if p.suffix.lower() == ".wav" and p.is_file())
     labels = [file.parent.name for file in files]
     few = sorted(label for label in set(labels) if labels.count(label) < 2)
     if len(set(labels)) < 2 or few:

@@ -105,6 +105,9 @@ def replaced_folder(folder, needed=0):
     ```
     """
     folder = pathlib.Path(folder)
+    if folder.is_symlink():
+        # The link stays, and the disk is the one that it leads to.
+        folder = folder.resolve()
     partial, old = (folder.with_name(folder.name + end) for end in (".partial", ".old"))
     if old.exists() and not folder.exists():
         os.replace(old, folder)
@@ -122,6 +125,28 @@ def replaced_folder(folder, needed=0):
         os.replace(folder, old)
     os.replace(partial, folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def files_under(folder):
+    """Files under a folder, those of linked folders too; no name begins with a dot.
+
+    macOS leaves a file `._x.wav`, which is no audio, beside each `x.wav` that it copies.
+
+    Args:
+        folder: path.
+
+    Yields:
+        `pathlib.Path`, folder by folder; a folder that links lead to again comes once.
+    """
+    seen = set()
+    for parent, folders, names in os.walk(folder, followlinks=True):
+        real = os.path.realpath(parent)
+        if real in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (pathlib.Path(parent, n) for n in sorted(names) if not n.startswith("."))
 
 
 def check_room(path, needed, instead="make room, or use another folder"):

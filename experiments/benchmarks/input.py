@@ -169,7 +169,7 @@ def main(settings):
             is_there = utterances[0].audio.endswith(suffix)
             files = utterances if is_there else write_corpus(utterances, folder, suffix)
             timed[name] = read_in_turn(files, settings)
-    padding = [shares(utterances, batch) for batch in PADDED_BATCHES]
+    padding = [shares(utterances, batch) for batch in PADDED_BATCHES if batch <= len(utterances)]
     print_table("Share of samples that is padding", COLUMNS, padding)
     _report(timed, 3600 * total_hours(utterances), padding, settings)
     return timed

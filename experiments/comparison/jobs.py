@@ -15,6 +15,8 @@ from experiments.understanding.configuration import Understanding, with_defaults
 from experiments.understanding.run import DivergedError, remove_frames, understand
 from pad_keras.callbacks.best_student import NoStudentError
 
+# What tells which student all distillations of a folder started from.
+STUDENT_NOTE = pathlib.PurePath("distil", "student.json")
 # Where students lie in a comparison's folder.
 _STUDENTS = (("distil",), (UNDISTILLED,))
 

@@ -3,7 +3,7 @@
 import pathlib
 import shutil
 
-from experiments.comparison.jobs import Distillation
+from experiments.comparison.jobs import STUDENT_NOTE, Distillation
 from experiments.results import write_json
 
 
@@ -25,6 +25,9 @@ def publish(grid, tables, folder):
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
         shutil.copyfile(table, folder / pathlib.Path(table).name)
+    if (student := grid.comparison.folder / STUDENT_NOTE).is_file():
+        (folder / STUDENT_NOTE).parent.mkdir(exist_ok=True)
+        shutil.copyfile(student, folder / STUDENT_NOTE)
     count = 0
     for job in grid.jobs():
         results = grid.result(job)

@@ -1,11 +1,15 @@
 """Running what of a grid is not done yet."""
 
+import json
 import time
 
 from experiments.backends import keep_compilations
-from experiments.comparison.jobs import Distillation, run_job
+from experiments.comparison.jobs import STUDENT_NOTE, Distillation, run_job
 from experiments.locks import BusyError, alone_in, one_after_another
+from experiments.results import write_json
 from experiments.students import save_undistilled
+from pad_keras import models
+from pad_keras.data.fingerprints import config_hash, weights_hash
 
 _SECONDS_BETWEEN_LOOKS = 10
 
@@ -29,6 +33,24 @@ def prepare_student(comparison):
             save_undistilled(
                 comparison.student.preset, comparison.undistilled, comparison.adapt_student
             )
+            _check_same_student(comparison)
+
+
+def _check_same_student(comparison):
+    """Refuse results of another student, which may have been copied from another machine."""
+    if not comparison.undistilled.is_dir():
+        return
+    student = models.Wav2Vec2Backbone.from_preset(str(comparison.undistilled))
+    now = {"weights": weights_hash(student), "configuration": config_hash(student)}
+    path = comparison.folder / STUDENT_NOTE
+    was = json.loads(path.read_text()) if path.is_file() else now
+    if was != now:
+        raise ValueError(
+            f"{comparison.folder} holds distillations of another student than "
+            f"{comparison.student.preset!r}: {path} tells of other weights or another "
+            "configuration. Give another --out, or --student.preset."
+        )
+    write_json(path, now)
 
 
 def announce(grid):

@@ -33,12 +33,13 @@ def read_corpora(settings):
         )
         if name == "train":
             utterances = _joined(utterances, settings)
+            utterances = data.within_seconds(utterances, settings.max_seconds)
         hours = settings.hours if name == "train" else settings.evaluation_hours
         if hours is not None:
             utterances = data.balanced_part(utterances, hours, settings.seed)
         if settings.on_error == "skip":
             utterances = data.decodable(utterances)
-        corpora[name] = data.within_seconds(utterances, settings.max_seconds)
+        corpora[name] = utterances
     data.check_disjoint_speakers(**corpora)
     return corpora
 

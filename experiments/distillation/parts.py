@@ -82,9 +82,7 @@ def frame_cache(configuration, student, corpora):
     if not (configuration.training.cache_frames and configuration.student.freeze_feature_encoder):
         return None
     front_end = models.FrontEnd(student.feature_encoder)
-    # No coarser than what the student computes in.
     precision = configuration.training.precision
-    dtype = "float32" if precision == "float32" else "float16"
     utterances = list({u.id: u for split in corpora.values() for u in split}.values())
     folder = configuration.out / "frames" / f"{weights_hash(front_end)[:12]}-{precision}"
     return announced_cache(
@@ -93,8 +91,20 @@ def frame_cache(configuration, student, corpora):
         utterances,
         folder,
         instead="--training.no-cache-frames to run the front end in each step",
-        dtype=dtype,
+        dtype=frames_dtype(precision),
     )
+
+
+def frames_dtype(precision):
+    """Of cached frames: no coarser than what the student computes in.
+
+    Args:
+        precision: str, the dtype policy of the student.
+
+    Returns:
+        str.
+    """
+    return "float32" if precision == "float32" else "float16"
 
 
 def compile_distiller(distiller, training, steps_per_epoch):

@@ -7,7 +7,12 @@ import keras
 import numpy as np
 
 from experiments.comparison.jobs import Distillation
-from experiments.distillation.parts import build_distiller, build_teacher, compile_distiller
+from experiments.distillation.parts import (
+    build_distiller,
+    build_teacher,
+    compile_distiller,
+    frames_dtype,
+)
 from experiments.understanding.corpora import read_splits
 from experiments.understanding.run import load_encoder
 from experiments.understanding.tasks import task_of
@@ -79,7 +84,9 @@ def works(grid, corpora, splits, speeds, sizes):
 def _works_of_distillation(jobs, corpora, speeds, sizes):
     if not jobs:
         return []
-    evaluated = sum(hours for name, hours in corpora.items() if name != "train")
+    training = jobs[0].configuration.training
+    # The test set is encoded once, at the end.
+    evaluated = corpora["valid"] + corpora.get("test", 0.0) / training.epochs
     epoch = corpora["train"] * speeds["distil"] + evaluated * speeds["encode"]
     student = sizes["student"]
     return [
@@ -94,7 +101,7 @@ def _works_of_distillation(jobs, corpora, speeds, sizes):
         Work(
             "distillations",
             len(jobs),
-            jobs[0].configuration.training.epochs,
+            training.epochs,
             "epochs",
             epoch,
             student,
@@ -179,7 +186,9 @@ def measure(comparison, configuration, corpora):
     all_utterances = [u for split in corpora.values() for u in split]
     sizes = {
         "student": student.count_params() * _BYTES_OF_A_WEIGHT,
-        "frames": data.bytes_needed(frames, all_utterances, dtype="float32"),
+        "frames": data.bytes_needed(
+            frames, all_utterances, dtype=frames_dtype(configuration.training.precision)
+        ),
     }
     splits = {}
     for task in comparison.tasks:

@@ -59,6 +59,8 @@ class SpeechBatches(keras.utils.PyDataset):
             left out of it.
         share: tuple of ints `(number, parts)`: the batches have this of so many equal parts of
             their recordings, that several processes share one; see `experiments.processes`.
+        goes_on: bool, whether an epoch has the next part of the stream. If false all have the
+            first one, so that what is measured on them compares.
         **kwargs: of `keras.utils.PyDataset`.
 
     An item is `({"waveform", "padding_mask"}, clusters)`: `[batch, samples]` float32 and bool,
@@ -78,6 +80,7 @@ class SpeechBatches(keras.utils.PyDataset):
         first_epoch=0,
         multiple_of=1,
         share=(0, 1),
+        goes_on=True,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -92,6 +95,7 @@ class SpeechBatches(keras.utils.PyDataset):
         self.epoch = first_epoch
         self.multiple_of = multiple_of
         self.share = share
+        self.goes_on = goes_on
         self._plan = functools.lru_cache(maxsize=2)(self._plan_pass)
 
     def __len__(self):
@@ -113,7 +117,7 @@ class SpeechBatches(keras.utils.PyDataset):
 
     def on_epoch_end(self):
         """Go on to the next part of the stream."""
-        self.epoch += 1
+        self.epoch += self.goes_on
 
     def __getitem__(self, index):
         """A batch of the present epoch."""

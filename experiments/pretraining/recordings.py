@@ -9,10 +9,12 @@ import soundfile
 import soxr
 from keras.utils import Progbar
 
+from pad_keras.files import files_under
+
 SAMPLE_RATE = 16_000
-# Names that do not begin with a dot, as those do that macOS leaves beside each file it copies.
-VISIBLE = "[!.]*"
 SUFFIXES = (".flac", ".ogg", ".wav")
+# As FLAC has it: the length of a stream that was written without one is reported as more.
+MOST_FRAMES = 2**36
 # Two frames of the front end.
 LEAST_SECONDS = 0.045
 _PROGRESS_FROM = 2_000
@@ -101,7 +103,7 @@ def _audio_files(root):
         return [str(root)]
     if not root.is_dir():
         raise FileNotFoundError(f"No folder {str(root)!r}; give a folder of audio files.")
-    found = [str(path) for path in root.rglob(VISIBLE) if path.suffix.lower() in SUFFIXES]
+    found = [str(path) for path in files_under(root) if path.suffix.lower() in SUFFIXES]
     if not found:
         raise FileNotFoundError(
             f"No audio under {str(root)!r}; expected files that end in {', '.join(SUFFIXES)}."
@@ -115,6 +117,8 @@ def _samples(path):
         info = soundfile.info(path)
     except (soundfile.SoundFileError, RuntimeError) as error:
         return f"unreadable audio ({error})"
+    if info.frames > MOST_FRAMES:
+        return "its header does not say how long it is; encode it anew"
     if not info.samplerate or info.duration < LEAST_SECONDS:
         return f"too short ({info.frames} samples at {info.samplerate} Hz)"
     return int(info.duration * SAMPLE_RATE)

@@ -224,7 +224,9 @@ def fit_stage(configuration, folder, stage, corpora, clusters, backbone):
         instead="lower --batch-seconds",
         has_moments=model.optimizer.built,
     )
-    valid = SpeechBatches(corpora["valid"], steps=0, clusters=clusters["valid"], **shared)
+    valid = SpeechBatches(
+        corpora["valid"], steps=0, clusters=clusters["valid"], goes_on=False, **shared
+    )
     valid.steps = valid.batches_per_pass
     model.fit(
         for_fit(train),

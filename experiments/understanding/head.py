@@ -106,7 +106,11 @@ class HeadRun:
         """
         done = self.folder / "test.json"
         if done.is_file():
-            return json.loads(done.read_text())
+            # A measure that is no number is written as null.
+            return {
+                part: {name: math.nan if score is None else score for name, score in scores.items()}
+                for part, scores in json.loads(done.read_text()).items()
+            }
         utterances = self._ordered(self.splits.test)
         answers = self.task.answers(self.best_model(), self._batches(self.splits.test))
         self._write_answers(utterances, answers)

@@ -19,7 +19,7 @@ from experiments.understanding.log_mel import LogMelEncoder
 from experiments.understanding.tasks import task_of
 from experiments.understanding.text_encoder import TextEncoder
 from pad_keras import export_saved_model, models
-from pad_keras.data.fingerprints import weights_hash
+from pad_keras.data.fingerprints import text_hash, weights_hash
 
 # What may change when an experiment goes on: fields that add heads, or change no number.
 _FREE = ("learning_rates", "seeds", "folds", *Understanding.FREE)
@@ -263,6 +263,9 @@ def _check_folder(settings, folder, encoder_hash, folds):
             f"fold {fold}": corpus_hash([*splits.train, *splits.valid, *splits.test])
             for fold, splits in folds.items()
         },
+        "splits": {
+            f"splits of fold {fold}": _splits_hash(splits) for fold, splits in folds.items()
+        },
     }
     if path.is_file():
         was = json.loads(path.read_text())
@@ -271,7 +274,8 @@ def _check_folder(settings, folder, encoder_hash, folds):
             f"{name}: {was[group].get(name)!r} -> {value!r}"
             for group in now
             for name, value in now[group].items()
-            if name not in _FREE and was[group].get(name, value) != value
+            # Experiments from before there was a group lack it.
+            if name not in _FREE and was.get(group, {}).get(name, value) != value
         ]
         if differing:
             raise ValueError(
@@ -279,9 +283,16 @@ def _check_folder(settings, folder, encoder_hash, folds):
                 f"({', '.join(differing)}). Give another --name, or remove the folder."
             )
         # Folds that are left out now were there before.
-        now["corpus"] = {**was["corpus"], **now["corpus"]}
+        for group in ("corpus", "splits"):
+            now[group] = {**was.get(group, {}), **now[group]}
     write_json(path, now)
     return now["corpus"]
+
+
+def _splits_hash(splits):
+    """Hash of which utterance is in which split."""
+    ids = {name: [u.id for u in getattr(splits, name)] for name in ("train", "valid", "test")}
+    return text_hash(json.dumps(ids))
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import tensorflow as tf
 from keras import ops
 
 from pad_keras.data.audio import SAMPLE_RATE
-from pad_keras.data.fingerprints import text_hash
+from pad_keras.data.fingerprints import tokenizer_hash
 from pad_keras.data.text import TextTokenizer, piece_counts
 from pad_keras.models.shared_batches import SharedBatches
 
@@ -86,7 +86,7 @@ class TextEncoder(SharedBatches, keras.Model):
             **{k: v for k, v in backbone.get_config().items() if k not in ("name", "dtype")},
             "exact_gelu": teacher.exact_gelu,
             "special_token_ids": [teacher.cls_token_id, teacher.sep_token_id],
-            "vocabulary": text_hash("\n".join(teacher.tokenizer.get_vocabulary())),
+            "tokenizer": tokenizer_hash(teacher.tokenizer),
         }
 
     @property

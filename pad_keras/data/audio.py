@@ -114,9 +114,11 @@ def _decode(contents, sample_rate, in_graph):
         samples, rate = _decode_by_soundfile(contents)
     tf.debugging.assert_greater(tf.size(samples), 0, "The audio file holds no samples.")
     mono = tf.reduce_mean(samples, axis=1)
-    return tf.cond(
+    mono = tf.cond(
         rate == sample_rate, lambda: mono, lambda: _resample_by_soxr(mono, rate, sample_rate)
     )
+    tf.debugging.assert_greater(tf.size(mono), 0, "The audio file is shorter than a sample.")
+    return mono
 
 
 def _decode_in_graph(contents):
@@ -248,6 +250,8 @@ def _first_sentence(message):
     for line in lines:
         for opening in ("ValueError: ", "The audio file"):
             if opening in line:
-                return line[line.index(opening) :].removeprefix("ValueError: ")
+                told = line[line.index(opening) :].removeprefix("ValueError: ")
+                # What TensorFlow says of the condition that did not hold.
+                return told.split("] [")[0]
     text = lines[0] if lines else "unknown error"
     return "the audio cannot be decoded: " + text.split("}} ")[-1]

@@ -2,10 +2,11 @@
 
 import pathlib
 
-from pad_keras.data.durations import AUDIO_SUFFIXES, VISIBLE, with_durations
+from pad_keras.data.durations import AUDIO_SUFFIXES, with_durations
 from pad_keras.data.lines import read_lines
 from pad_keras.data.problems import BadInputError, Problems
 from pad_keras.data.utterance import Utterance
+from pad_keras.files import files_under
 
 TRANSCRIPTS = "all.iob.snips.txt"
 SLOTS = "slots.txt"
@@ -49,7 +50,7 @@ def audio_snips(root, split="train", *, speakers=None, on_error="raise"):
             there = sorted(path.name for path in root.iterdir()) if root.is_dir() else "nothing"
             raise FileNotFoundError(f"No {name!r} in {str(root)!r}; it has {there}.")
     problems = Problems(on_error, str(root / split))
-    files = [p for p in (root / split).rglob(VISIBLE) if p.suffix.lower() in AUDIO_SUFFIXES]
+    files = [p for p in files_under(root / split) if p.suffix.lower() in AUDIO_SUFFIXES]
     if speakers is not None:
         there = {path.stem.split("-")[0] for path in files}
         absent = sorted(set(speakers) - there)
@@ -58,8 +59,12 @@ def audio_snips(root, split="train", *, speakers=None, on_error="raise"):
         files = [path for path in files if path.stem.split("-")[0] in speakers]
     lines = _read_lines(root / TRANSCRIPTS, {path.stem for path in files}, problems)
     names = {name for line in read_lines(root / SLOTS, problems) for name in line.split()}
-    drafts = []
+    drafts, taken = [], {}
     for path in sorted(files, key=lambda path: path.stem):
+        if path.stem in taken:
+            problems.add(str(path), f"the id is taken by {taken[path.stem]}")
+            continue
+        taken[path.stem] = path
         if path.stem not in lines:
             problems.add(str(path), f"no line of its own in {TRANSCRIPTS}")
             continue
@@ -86,7 +91,9 @@ def _read_lines(path, wanted, problems):
         if uid not in wanted:
             continue
         try:
-            found[uid] = _parse(line)
+            parsed = _parse(line)
+            if found.setdefault(uid, parsed) != parsed:
+                problems.add(f"{path}:{number}", f"the id {uid!r} has another line before this one")
         except BadInputError as error:
             problems.add(f"{path}:{number}", str(error))
     return found

@@ -10,6 +10,8 @@ from keras.utils import Progbar
 AUDIO_SUFFIXES = (".flac", ".ogg", ".wav")
 # Pattern of names; macOS leaves a file `._x.wav`, no audio, beside each x.wav that it copies.
 VISIBLE = "[!.]*"
+# As FLAC has it: the length of a stream that was written without one is reported as more.
+MOST_FRAMES = 2**36
 # A frame of the usual front end needs 400 samples.
 LEAST_SECONDS = 0.025
 _PROGRESS_FROM = 2_000
@@ -48,6 +50,8 @@ def _seconds(path):
         if not path.exists():
             return "the audio file is missing"
         return f"unreadable audio ({error})" if path.stat().st_size else "the audio file is empty"
+    if info.frames > MOST_FRAMES:
+        return "its header does not say how long it is; encode it anew"
     if not info.samplerate or info.duration < LEAST_SECONDS:
         return f"too short ({info.frames} samples at {info.samplerate} Hz)"
     return info.duration

@@ -63,6 +63,21 @@ def weights_hash(model):
     return hashed.hexdigest()
 
 
+def tokenizer_hash(tokenizer):
+    """Hash of all that a tokenizer's pieces depend on.
+
+    Args:
+        tokenizer: `keras_hub.tokenizers.BertTokenizer`, or `None`.
+
+    Returns:
+        str of 64 hexadecimal digits.
+    """
+    if tokenizer is None:
+        return text_hash("")
+    settings = config_hash(tokenizer, leave_out=("vocabulary",))
+    return text_hash("\n".join([settings, *tokenizer.get_vocabulary()]))
+
+
 def config_hash(model, leave_out=()):
     """Hash of a model's configuration.
 

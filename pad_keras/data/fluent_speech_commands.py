@@ -4,6 +4,7 @@ import csv
 import pathlib
 
 from pad_keras.data.durations import with_durations
+from pad_keras.data.lines import ENCODING
 from pad_keras.data.problems import BadInputError, Problems
 from pad_keras.data.utterance import Utterance
 
@@ -59,8 +60,8 @@ def fluent_speech_commands(root, split="train", *, on_error="raise"):
 
 def _read_rows(root, path, problems):
     """Drafts of a split's utterances."""
-    drafts = []
-    with open(path, newline="", encoding="utf-8") as file:
+    drafts, lines = [], {}
+    with open(path, newline="", encoding=ENCODING) as file:
         rows = csv.DictReader(file)
         missing = [name for name in _COLUMNS if name not in (rows.fieldnames or ())]
         if missing:
@@ -68,15 +69,28 @@ def _read_rows(root, path, problems):
                 f"{path}: the columns {missing} are missing; there are {rows.fieldnames}."
             )
         for row in rows:
-            empty = [name for name in _COLUMNS if not (row[name] or "").strip()]
-            if empty:
-                problems.add(f"{path}:{rows.line_num}", f"nothing in the columns {empty}")
+            surplus = row.pop(None, None)
+            row = {name: (cell or "").strip() for name, cell in row.items()}
+            reason = _why_unusable(row, surplus, lines)
+            if reason:
+                problems.add(f"{path}:{rows.line_num}", reason)
                 continue
-            labels = {group: row[group].strip() for group in INTENT_GROUPS}
-            audio = str(root / row["path"])
-            text = row["transcription"].strip()
-            part = (row.get("part") or "").strip()
+            uid = row["path"]
+            lines[uid] = rows.line_num
+            labels = {group: row[group] for group in INTENT_GROUPS}
+            text, part = row["transcription"], row.get("part", "")
             drafts.append(
-                Utterance(row["path"], audio, row["speakerId"], None, text, labels, part=part)
+                Utterance(uid, str(root / uid), row["speakerId"], None, text, labels, part=part)
             )
     return drafts
+
+
+def _why_unusable(row, surplus, lines):
+    """What is wrong with a row, or `None`; `lines` has those of the paths before it."""
+    if surplus:
+        return f"more cells than columns ({surplus}); quote what holds a comma"
+    empty = [name for name in _COLUMNS if not row[name]]
+    if empty:
+        return f"nothing in the columns {empty}"
+    before = lines.get(row["path"])
+    return before and f"the path {row['path']!r} stands in line {before}, too"

@@ -21,7 +21,8 @@ class HiddenStateCache:
 
     A head on a frozen encoder trains from them as from the audio, without the encoder's work in
     every epoch. One folder may hold the states of several corpora or splits by one encoder. States
-    of audio that has changed since are never read again; they go when the folder does.
+    of audio whose size or time of change is another since are never read again; they go when the
+    folder does.
 
     With `pooled=True` only the mean of each layer's states over the utterance's frames is kept, in
     float32. An `UtteranceClassifier` needs no more: up to its own mean over frames its head is
@@ -52,6 +53,7 @@ class HiddenStateCache:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         self.layout = state_folder.read_layout(self.folder)
+        self._fingerprint = state_folder.read_fingerprint(self.folder)
 
     @classmethod
     def build(cls, backbone, utterances, folder, *, pooled=False, dtype="float16", batch_size=8):
@@ -122,7 +124,7 @@ class HiddenStateCache:
                 )
 
     def path(self, utterance):
-        """File of an utterance's states; another one once its audio, or its text, has changed.
+        """File of an utterance's states; another one of another encoder, audio or text.
 
         Args:
             utterance: `Utterance`.
@@ -137,7 +139,8 @@ class HiddenStateCache:
             identity = [utterance.id, utterance.text]
         else:
             identity = [utterance.id, *_audio_identity(utterance.audio)]
-        key = text_hash(json.dumps(identity))
+        # Who still holds the cache of an encoder before must not read the present one's states.
+        key = text_hash(json.dumps([self._fingerprint, *identity]))
         return self.folder / key[:2] / f"{key}.bin"
 
     def read(self, path):

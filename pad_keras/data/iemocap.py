@@ -6,12 +6,14 @@ import re
 import numpy as np
 
 from pad_keras.data.durations import AUDIO_SUFFIXES, VISIBLE, with_durations
+from pad_keras.data.lines import ENCODING, split_lines
 from pad_keras.data.problems import Problems
 from pad_keras.data.utterance import Utterance
 
 # In SUPERB's order; excitement counts as happiness, other emotions are left out.
 EMOTIONS = ("neu", "hap", "ang", "sad")
 _MERGED = {"exc": "hap"}
+_SUFFIXES = (*AUDIO_SUFFIXES, *map(str.upper, AUDIO_SUFFIXES))
 _SESSIONS = (1, 2, 3, 4, 5)
 _LINE = re.compile(r"\[[^\]]*\]\s+(\S+)\s+(\S+)")
 _SPOKEN = re.compile(r"(\S+)\s+\[[^\]]*\]:\s*(.*)")
@@ -102,7 +104,7 @@ def _session(utterance):
 def _read_dialog(folder, path, problems):
     """Drafts of a dialogue's utterances that have one of the four emotions."""
     spoken = _read_transcript(folder / "dialog" / "transcriptions" / path.name)
-    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+    for line in _read_lines(path):
         match = _LINE.match(line)
         if match is None:
             continue
@@ -111,7 +113,7 @@ def _read_dialog(folder, path, problems):
         if emotion not in EMOTIONS:
             continue
         stem = folder / "sentences" / "wav" / path.stem / uid
-        there = [stem.with_name(uid + end) for end in AUDIO_SUFFIXES]
+        there = [stem.with_name(uid + end) for end in _SUFFIXES]
         audio = next((file for file in there if file.is_file()), None)
         if audio is None:
             problems.add(str(stem), "an evaluation without an audio file")
@@ -121,9 +123,12 @@ def _read_dialog(folder, path, problems):
         yield Utterance(uid, str(audio), speaker, None, spoken.get(uid), {"emotion": emotion})
 
 
+def _read_lines(path):
+    return split_lines(path.read_text(encoding=ENCODING, errors="replace"))
+
+
 def _read_transcript(path):
     if not path.is_file():
         return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
-    matches = (_SPOKEN.match(line) for line in lines)
+    matches = (_SPOKEN.match(line) for line in _read_lines(path))
     return {match[1]: match[2].strip() for match in matches if match and match[2].strip()}

@@ -90,8 +90,10 @@ def _collect(folder, found, problems):
     for chapter in sorted(path for path in folder.glob("*/*") if path.is_dir()):
         audio = {}
         for path in sorted(chapter.glob(VISIBLE)):
-            if path.suffix.lower() in AUDIO_SUFFIXES:
-                audio[path.stem] = path
+            if path.suffix.lower() not in AUDIO_SUFFIXES:
+                continue
+            if audio.setdefault(path.stem, path) != path:
+                problems.add(str(path), f"the id is taken by {audio[path.stem]}")
         texts = {}
         for path in sorted(chapter.glob(VISIBLE + ".trans.txt")):
             texts.update(_read_transcripts(path, problems))
@@ -112,10 +114,10 @@ def _read_transcripts(path, problems):
             continue
         uid, _, text = line.strip().partition(" ")
         text = re.sub(r"\s+", " ", text).strip()
-        if text:
-            texts[uid] = text
-        else:
+        if not text:
             problems.add(f"{path}:{number}", f"no words after the id {uid!r}")
+        elif texts.setdefault(uid, text) != text:
+            problems.add(f"{path}:{number}", f"the id {uid!r} has other words before this line")
     return texts
 
 

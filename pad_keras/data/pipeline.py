@@ -1,5 +1,6 @@
 """tf.data pipelines of batches for `fit`."""
 
+import contextlib
 import logging
 
 import numpy as np
@@ -68,7 +69,8 @@ def pipeline(
 
     Raises:
         ValueError: if a target has another number of rows, if nothing is left to read, if an
-            argument is out of range, or if both `states` and `augment` are given.
+            argument is out of range, or if both `states` and `augment` are given; with `repeat`
+            and `on_error="skip"`, if not one utterance can be read.
         StaleCacheError: if `text` or `states` lacks an utterance.
         tf.errors.InvalidArgumentError: while iterating, naming a file that cannot be read; of
             pooled states `tf.errors.OpError`, in the call itself.
@@ -80,6 +82,8 @@ def pipeline(
     distiller.fit(train, steps_per_epoch=batches_per_epoch(utterances, 8))
     ```
     """
+    _check_at_least(0, seed=seed, start_batch=start_batch)
+    _check_at_least(1, buckets=buckets)
     if states is not None and augment is not None:
         raise ValueError(
             "`augment` works on waveforms, and `states` are read in their place; leave out one."
@@ -91,6 +95,8 @@ def pipeline(
     source = AudioSource(utterances, augment) if states is None else StateSource(utterances, states)
     plan = BatchPlan([u.seconds for u in utterances], batch_size, shuffle=shuffle, seed=seed)
     problems = Problems(on_error, source.name)
+    if repeat and on_error == "skip":
+        _check_some_readable(source, len(utterances))
     batches = padded_readings(source, plan, repeat, start_batch, problems)
     batches = batches.map(_assemble(utterances, source, plan.boundaries(buckets), text, targets))
     if not repeat and on_error == "raise":
@@ -171,6 +177,22 @@ def within_seconds(utterances, max_seconds):
             "left out %d of %d utterances longer than %s s", left_out, len(utterances), max_seconds
         )
     return kept
+
+
+def _check_at_least(least, **arguments):
+    for name, value in arguments.items():
+        if value < least:
+            raise ValueError(f"`{name}` must be at least {least}, got {value}.")
+
+
+def _check_some_readable(source, count):
+    """Refuse what would be read for ever without coming to a batch."""
+    for position in range(count):
+        with contextlib.suppress(tf.errors.OpError):
+            source.read(tf.constant(position, tf.int64))
+            return
+    name, reason = source.diagnose(0)
+    raise ValueError(f"None of {count} utterances can be read; {name}: {reason}.")
 
 
 def _is_within(utterance, max_seconds):

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import logging
+import re
 
 import numpy as np
 
@@ -11,14 +12,17 @@ from pad_keras.data.fingerprints import (
     StaleCacheError,
     config_hash,
     damage_explained,
+    text_hash,
     weights_hash,
 )
 from pad_keras.data.state_layout import StateLayout
 from pad_keras.files import check_room, write_atomically
 
 _META = "meta.json"
-_FORMAT = 1
+_FORMAT = 2
 _BYTES_IN_MB = 1e6
+# Whole or not; what others keep in the folder stays.
+_OWN_FILE = re.compile(r"[0-9a-f]{64}\.bin(-.*\.partial)?$")
 # Of the encoder's configuration, what has no influence on its states in inference.
 _OF_TRAINING = (
     "trainable",
@@ -67,6 +71,22 @@ def read_layout(folder):
     return layout
 
 
+def read_fingerprint(folder):
+    """Hash of what the states in a folder depend on, as it says itself.
+
+    Args:
+        folder: `pathlib.Path`.
+
+    Returns:
+        str.
+
+    Raises:
+        StaleCacheError: if its description is damaged.
+    """
+    with damage_explained(folder):
+        return text_hash(json.dumps(_described(folder)["fingerprint"], sort_keys=True))
+
+
 def fingerprint(backbone, layout):
     """What the states in a folder depend on.
 
@@ -104,8 +124,8 @@ def clear_if_stale(folder, layout, fingerprint):
         logging.getLogger(__name__).warning("%s They are made anew.", reason)
     # The description goes first and comes last: without it, whatever is there is removed.
     path.unlink(missing_ok=True)
-    for pattern in ("??/*.bin", "??/*.partial", "*.partial"):
-        for file in folder.glob(pattern):
+    for file in folder.glob("??/*"):
+        if _OWN_FILE.match(file.name):
             file.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     meta = {"layout": dataclasses.asdict(layout), "fingerprint": fingerprint}

@@ -22,19 +22,29 @@ def padded_readings(source, plan, repeat, start_batch, problems):
         `tf.data.Dataset` of `(positions [batch] int64, lengths [batch] int32, readings)`.
     """
     drop_remainder = plan.shuffle or repeat
+    start = _start(plan, repeat, start_batch)
+    positions = _positions(plan, repeat, start)
     if source.held is not None:
-        positions = _positions(plan, repeat, start_batch)
         return positions.batch(plan.batch_size, drop_remainder).map(_gather(source))
-    stream = _numbered(_positions(plan, repeat, start_batch), plan, repeat, start_batch)
-    checked = _name_missing(_load(stream, source), plan, source, problems, start_batch)
+    stream = _numbered(positions, repeat, start)
+    checked = _name_missing(_load(stream, source), plan, source, problems, start)
     measured = checked.map(lambda position, item: (position, source.length(item), item))
     shapes = ([], [], source.shape)
     return measured.padded_batch(plan.batch_size, shapes, drop_remainder=drop_remainder)
 
 
-def _positions(plan, repeat, start_batch):
+def _start(plan, repeat, start_batch):
+    """Where a batch begins: the running number of its first utterance."""
+    if repeat:
+        # Without shuffling, batches run on from one epoch to the next.
+        return start_batch * plan.batch_size
+    epochs, batches = divmod(start_batch, plan.batches_per_epoch)
+    return epochs * plan.utterances_per_epoch + batches * plan.batch_size
+
+
+def _positions(plan, repeat, start):
     """Dataset of the positions of utterances."""
-    first_epoch, first_batch = divmod(start_batch, plan.batches_per_epoch)
+    first_epoch, first = divmod(start, plan.utterances_per_epoch)
     epochs = tf.data.Dataset.range(
         first_epoch, np.iinfo("int64").max if repeat else first_epoch + 1
     )
@@ -43,7 +53,7 @@ def _positions(plan, repeat, start_batch):
         order = tf.numpy_function(lambda e: plan.order(int(e)), [epoch], tf.int64, stateful=False)
         return tf.data.Dataset.from_tensor_slices(tf.ensure_shape(order, (None,)))
 
-    return epochs.flat_map(positions).skip(first_batch * plan.batch_size)
+    return epochs.flat_map(positions).skip(first)
 
 
 def _gather(source):
@@ -57,17 +67,12 @@ def _gather(source):
     return gather
 
 
-def _numbered(stream, plan, repeat, start_batch):
+def _numbered(stream, repeat, start):
     """Positions with their running numbers, from which a gap is noticed."""
     if not repeat:
         # Behind the last utterance, so that its loss would be noticed too.
         stream = stream.concatenate(tf.data.Dataset.from_tensors(tf.constant(_END, tf.int64)))
-    return stream.enumerate(_first_number(plan, start_batch))
-
-
-def _first_number(plan, start_batch):
-    epochs, batches = divmod(start_batch, plan.batches_per_epoch)
-    return epochs * plan.utterances_per_epoch + batches * plan.batch_size
+    return stream.enumerate(start)
 
 
 def _load(stream, source):
@@ -85,7 +90,7 @@ def _load(stream, source):
     return stream.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).ignore_errors()
 
 
-def _name_missing(loaded, plan, source, problems, start_batch):
+def _name_missing(loaded, plan, source, problems, start):
     """Notice gaps in the running numbers; Python runs only where there is one."""
 
     def report(expected, number):
@@ -115,6 +120,5 @@ def _name_missing(loaded, plan, source, problems, start_batch):
         with tf.control_dependencies([ended]):
             return number + 1, (tf.identity(position), item)
 
-    first = _first_number(plan, start_batch)
-    checked = loaded.scan(tf.constant(first, tf.int64), check)
+    checked = loaded.scan(tf.constant(start, tf.int64), check)
     return checked.filter(lambda position, item: tf.not_equal(position, _END))

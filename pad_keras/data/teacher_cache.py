@@ -16,6 +16,7 @@ from pad_keras.data.fingerprints import (
     config_hash,
     damage_explained,
     text_hash,
+    tokenizer_hash,
     weights_hash,
 )
 from pad_keras.data.growing_array import GrowingArray
@@ -104,7 +105,9 @@ class TeacherCache:
             `TeacherCache`.
 
         Raises:
-            ValueError: if an utterance has no transcript.
+            ValueError: naming an utterance without a transcript, or whose transcript has no word
+                piece or more than the teacher takes; if units exceed float16.
+            FileExistsError: if the folder holds files and no cache.
             OSError: if the disk has too little room.
         """
         try:
@@ -113,10 +116,12 @@ class TeacherCache:
             pass
         except StaleCacheError as error:
             logging.getLogger(__name__).warning("%s It is made anew.", error)
-        check_transcripts(utterances)
+        _check_replaceable(pathlib.Path(folder))
         # Copies of an utterance at other speeds say the same.
-        texts = list(dict.fromkeys(utterance.text for utterance in utterances))
-        size = _most_bytes(teacher, texts, dtype)
+        counts = _piece_counts(teacher, utterances)
+        texts = list(counts)
+        # Were each word piece a unit.
+        size = sum(counts.values()) * teacher.hidden_dim * np.dtype(dtype).itemsize
         logging.getLogger(__name__).info(
             "teacher cache: %d texts, at most %.1f MB", len(texts), size / _BYTES_IN_MB
         )
@@ -234,12 +239,11 @@ def fingerprint(teacher, utterances, dtype="float16"):
         Dict of str.
     """
     texts = "\n".join(f"{u.id}\t{u.text}" for u in sorted(utterances, key=lambda u: u.id))
-    vocabulary = teacher.tokenizer.get_vocabulary() if teacher.tokenizer else []
     return {
         "teacher (weights)": weights_hash(teacher),
         # The backbone's entry holds the names that Keras numbers anew in every process.
         "teacher (configuration)": config_hash(teacher, leave_out=("backbone",)),
-        "tokenizer": text_hash("\n".join(vocabulary)),
+        "tokenizer": tokenizer_hash(teacher.tokenizer),
         "text": text_hash(texts),
         "format": f"{_FORMAT} {dtype}",
     }
@@ -261,7 +265,9 @@ def _write(teacher, utterances, texts, folder, batch_size, dtype):
                 if name not in columns:
                     columns[name] = files.enter_context(GrowingArray(folder / f"{name}.npy"))
                 values = values if name == "cls" else values[mask]
-                columns[name].append(values.astype(dtype if name == "embeddings" else "float32"))
+                columns[name].append(
+                    _as_numbers(values, dtype if name == "embeddings" else "float32")
+                )
             progress.add(len(mask))
     offsets = np.concatenate([[0], np.cumsum(counts)]).astype("int64")
     np.save(folder / "offsets.npy", offsets, allow_pickle=False)
@@ -276,7 +282,37 @@ def _write(teacher, utterances, texts, folder, batch_size, dtype):
     (folder / _META).write_text(json.dumps(meta))
 
 
-def _most_bytes(teacher, texts, dtype):
-    """What the embeddings of texts take, were each word piece a unit."""
-    pieces = sum(piece_counts(teacher.tokenizer, texts))
-    return pieces * teacher.hidden_dim * np.dtype(dtype).itemsize
+def _as_numbers(values, dtype):
+    """Values in another dtype, if they are numbers there."""
+    with np.errstate(over="ignore"):
+        values = values.astype(dtype)
+    if not np.isfinite(values).all():
+        raise ValueError(
+            f"The units of the teacher hold NaN or exceed the range of {dtype}; use "
+            'dtype="float32", and look at the teacher if it does not help.'
+        )
+    return values
+
+
+def _check_replaceable(folder):
+    """Refuse to replace what is no cache."""
+    if folder.is_dir() and any(folder.iterdir()) and not (folder / _META).is_file():
+        raise FileExistsError(
+            f"{str(folder)!r} holds files and no teacher cache; give another folder, or remove it."
+        )
+
+
+def _piece_counts(teacher, utterances):
+    """{text: number of its word pieces}, of texts that the teacher can take."""
+    check_transcripts(utterances)
+    ids = {utterance.text: utterance.id for utterance in reversed(utterances)}
+    texts = list(dict.fromkeys(utterance.text for utterance in utterances))
+    counts = dict(zip(texts, piece_counts(teacher.tokenizer, texts), strict=True))
+    most = teacher.backbone.max_sequence_length - 2
+    for text, count in counts.items():
+        if not 0 < count <= most:
+            raise ValueError(
+                f"The transcript of {ids[text]!r} has {count} word pieces; the teacher takes from "
+                f"1 to {most}."
+            )
+    return counts

@@ -67,7 +67,7 @@ class SlotVocabulary:
         if not path.is_file():
             raise FileNotFoundError(f"No list of slots {str(path)!r}.")
         try:
-            names = path.read_text(encoding="utf-8").split()
+            names = path.read_text(encoding="utf-8-sig").split()
         except UnicodeDecodeError as error:
             raise ValueError(f"{path} is no UTF-8 text ({error}).") from error
         if names[:1] != ["O"]:

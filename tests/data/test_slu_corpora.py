@@ -113,6 +113,32 @@ def test_what_is_wrong_with_fluent_speech_commands_is_named(fsc):
         fluent_speech_commands(fsc, "valid")
 
 
+def append(path, line):
+    path.write_text(path.read_text() + line)
+
+
+def test_rows_that_mislead_are_named(fsc):
+    path = fsc / "data" / "train_data.csv"
+    before = path.read_text()
+    append(path, "9,wavs/speakers/s2/train0.wav,s2,Turn it, up,increase,heat,none\n")
+    with pytest.raises(BadInputError, match=r"train_data.csv:5: more cells than columns"):
+        fluent_speech_commands(fsc, "train")
+    path.write_text(before)
+    append(path, "9, wavs/speakers/s2/train0.wav,s2,Turn it up,decrease,heat,none\n")
+    with pytest.raises(BadInputError, match=r":5: the path '.*train0.wav' stands in line 2, too"):
+        fluent_speech_commands(fsc, "train")
+    with pytest.warns(UserWarning, match="skipped 1 items"):
+        assert len(fluent_speech_commands(fsc, "train", on_error="skip")) == 3
+
+
+def test_blanks_and_byte_order_marks_are_no_part_of_a_cell(fsc):
+    path = fsc / "data" / "train_data.csv"
+    expected = fluent_speech_commands(fsc, "train")
+    told = path.read_text().replace(",s1,", ", s1 ,").replace(",wavs", ", wavs")
+    path.write_text(told, encoding="utf-8-sig")
+    assert fluent_speech_commands(fsc, "train") == expected
+
+
 @pytest.fixture
 def snips(tmp_path):
     lines = []
@@ -146,6 +172,36 @@ def test_files_that_macos_left_are_passed_over(snips, emotions):
     expected = audio_snips(snips), iemocap(emotions, sessions=(1, 2))
     add_companions(snips)
     assert (audio_snips(snips), iemocap(emotions, sessions=(1, 2))) == expected
+
+
+def test_linked_folders_belong_to_a_split(snips, tmp_path_factory):
+    expected = audio_snips(snips)
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "Joey"
+    (snips / "train" / "Joey").rename(elsewhere)
+    (snips / "train" / "Joey").symlink_to(elsewhere)
+    # And one that would never end.
+    (snips / "train" / "again").symlink_to(snips / "train")
+    assert [u.id for u in audio_snips(snips)] == [u.id for u in expected]
+
+
+def test_an_id_of_two_files_or_two_meanings_is_named(snips):
+    path = snips / "all.iob.snips.txt"
+    append(path, path.read_text().splitlines()[0] + "\n")
+    assert len(audio_snips(snips)) == 2
+    append(path, "Joey-snips-train-0 BOS PLAY ADELE EOS\tO O artist PlayMusic\n")
+    with pytest.raises(BadInputError, match=r"txt:5: the id 'Joey-snips-train-0' has another line"):
+        audio_snips(snips)
+    write_audio(snips / "train" / "other" / "Ivy-snips-train-0.wav")
+    with pytest.raises(BadInputError, match=r"Ivy-snips-train-0.wav: the id is taken by"):
+        audio_snips(snips, speakers=["Ivy"])
+
+
+def test_byte_order_marks_are_no_part_of_audio_snips(snips):
+    expected = audio_snips(snips)
+    for name in ("all.iob.snips.txt", "slots.txt"):
+        (snips / name).write_text((snips / name).read_text(), encoding="utf-8-sig")
+    assert audio_snips(snips) == expected
+    assert SlotVocabulary.read(snips / "slots.txt").slots == ("artist", "playlist")
 
 
 def test_what_is_wrong_with_audio_snips_is_named(snips):
@@ -197,6 +253,15 @@ def test_iemocap(emotions):
     assert first["Ses01F_impro01_M000"].speaker == "Ses01M"
     assert first["Ses02F_impro01_F002"].text == "Excuse me."
     assert "Ses01F_impro01_F001" not in first
+
+
+def test_iemocap_in_capitals_and_with_byte_order_marks(emotions):
+    expected = [(u.id, u.text) for u in iemocap(emotions, sessions=(1, 2))]
+    for path in list(emotions.rglob("*.wav")):
+        path.rename(path.with_suffix(".WAV"))
+    for path in emotions.rglob("*.txt"):
+        path.write_text(path.read_text(), encoding="utf-8-sig")
+    assert [(u.id, u.text) for u in iemocap(emotions, sessions=(1, 2))] == expected
 
 
 def test_folds_leave_a_session_out(emotions):
