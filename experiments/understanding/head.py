@@ -106,11 +106,7 @@ class HeadRun:
         """
         done = self.folder / "test.json"
         if done.is_file():
-            # A measure that is no number is written as null.
-            return {
-                part: {name: math.nan if score is None else score for name, score in scores.items()}
-                for part, scores in json.loads(done.read_text()).items()
-            }
+            return read_scores(done)
         utterances = self._ordered(self.splits.test)
         answers = self.task.answers(self.best_model(), self._batches(self.splits.test))
         self._write_answers(utterances, answers)
@@ -229,3 +225,18 @@ class HeadRun:
         )
         text = "".join("\t".join(row) + "\n" for row in rows)
         write_atomically(self.folder / "test.tsv", text)
+
+
+def read_scores(path):
+    """Scores as `HeadRun.test` wrote them; one that is no number is null there.
+
+    Args:
+        path: `pathlib.Path`.
+
+    Returns:
+        Dict from part of the test set to dict of floats.
+    """
+    return {
+        part: {name: math.nan if score is None else score for name, score in scores.items()}
+        for part, scores in json.loads(path.read_text()).items()
+    }

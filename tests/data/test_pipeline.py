@@ -75,6 +75,13 @@ def test_a_stream_started_later_goes_on_as_it_would_have(utterances, start):
     )
 
 
+@pytest.mark.parametrize("start", [0, 2, 7])
+def test_an_unshuffled_stream_started_later_goes_on_too(utterances, start):
+    whole = seconds_of(pipeline(utterances, 6, repeat=True).take(10))
+    later = pipeline(utterances, 6, repeat=True, start_batch=start).take(10 - start)
+    assert seconds_of(later) == whole[start:]
+
+
 def test_an_epoch_started_later_ends_where_it_would_have(utterances):
     whole = seconds_of(pipeline(utterances, 3))
     rest = pipeline(utterances, 3, start_batch=5)
@@ -131,6 +138,16 @@ def test_arguments_are_checked(utterances):
         pipeline(utterances, 50, shuffle=True)
     with pytest.raises(ValueError, match="ignore"):
         pipeline(utterances, 2, on_error="ignore")
+    for name, value in (("start_batch", -1), ("seed", -1), ("buckets", 0)):
+        with pytest.raises(ValueError, match=f"`{name}` must be at least {value + 1}, got {value}"):
+            pipeline(utterances, 2, **{name: value})
+
+
+def test_a_stream_that_would_never_come_to_a_batch_is_refused(utterances):
+    for utterance in utterances:
+        break_file(utterance)
+    with pytest.raises(ValueError, match=r"None of 20 utterances can be read; .*: .*not FLAC"):
+        pipeline(utterances, 2, repeat=True, on_error="skip")
 
 
 def test_the_padding_share_is_that_of_the_batches(utterances):

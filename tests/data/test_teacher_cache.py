@@ -4,6 +4,7 @@ import shutil
 from types import SimpleNamespace
 
 import keras
+import keras_hub
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -67,10 +68,20 @@ def test_a_fresh_cache_is_reused(folder):
     assert (folder / "meta.json").stat().st_mtime_ns == written
 
 
+def with_capitals(teacher):
+    """The teacher with a tokenizer of the same words that keeps capitals."""
+    other = text_teacher()
+    other.tokenizer = keras_hub.tokenizers.BertTokenizer(
+        vocabulary=teacher.tokenizer.get_vocabulary(), lowercase=False
+    )
+    return other
+
+
 CHANGES = {
     "weights": lambda t, c: (text_teacher(seed=8), c, "float16"),
     "configuration": lambda t, c: (text_teacher(layer=1), c, "float16"),
     "text": lambda t, c: (t, [dataclasses.replace(c[0], text="the dog"), *c[1:]], "float16"),
+    "tokenizer": lambda t, c: (with_capitals(t), c, "float16"),
     "format": lambda t, c: (t, c, "float32"),
 }
 
@@ -115,6 +126,48 @@ def test_utterances_that_it_lacks_are_refused(folder):
     cache = TeacherCache.build(text_teacher(), utterances(5), folder)
     with pytest.raises(StaleCacheError, match="'u5'"):
         cache.check(utterances(6))
+
+
+def test_what_is_no_cache_is_not_replaced(folder):
+    folder.mkdir()
+    (folder / "results.json").write_text("{}")
+    with pytest.raises(FileExistsError, match=r"cache' holds files and no teacher cache"):
+        TeacherCache.build(text_teacher(), utterances(5), folder)
+    assert (folder / "results.json").read_text() == "{}"
+
+
+def test_a_linked_folder_stays_one(folder):
+    elsewhere = folder.with_name("elsewhere")
+    elsewhere.mkdir()
+    folder.symlink_to(elsewhere)
+    for seed in (5, 8):
+        TeacherCache.build(text_teacher(seed=seed), utterances(5), folder)
+    assert folder.is_symlink()
+    assert (elsewhere / "meta.json").is_file()
+
+
+def test_transcripts_that_the_teacher_cannot_take_are_named(folder):
+    first, *others = utterances(5)
+    for text, count in (("\u200b", 0), ("cat " * 47, 47)):
+        changed = dataclasses.replace(first, text=text)
+        with pytest.raises(ValueError, match=f"'{first.id}' has {count} word pieces; .* 1 to 46"):
+            TeacherCache.build(text_teacher(), [changed, *others], folder)
+
+
+def test_units_that_half_precision_cannot_hold_are_refused(folder, monkeypatch):
+    teacher = text_teacher()
+    compute = type(teacher).call
+    monkeypatch.setattr(
+        type(teacher),
+        "call",
+        lambda self, *args, **kwargs: {
+            name: value * 1e6 if name == "embeddings" else value
+            for name, value in compute(self, *args, **kwargs).items()
+        },
+    )
+    with pytest.raises(ValueError, match='exceed the range of float16; use dtype="float32"'):
+        TeacherCache.build(teacher, utterances(5), folder)
+    TeacherCache.build(teacher, utterances(5), folder, dtype="float32")
 
 
 def test_a_killed_build_leaves_nothing(folder, monkeypatch):

@@ -228,6 +228,23 @@ def test_processes_share_what_one_would_make(tmp_path):
             np.testing.assert_array_equal(np.concatenate([one[name] for one, _ in found]), rows)
 
 
+def test_what_is_measured_is_the_same_in_every_epoch(tmp_path):
+    found = recordings(tmp_path)
+    options = {"steps": 3, "batch_seconds": 4.0, "max_seconds": 1.2}
+    goes_on = SpeechBatches(found, FRONT_END, **options)
+    same = SpeechBatches(found, FRONT_END, goes_on=False, **options)
+    first = [same[index][0]["waveform"] for index in range(3)]
+    for batches in (goes_on, same):
+        batches.on_epoch_end()
+    for index, waveform in enumerate(first):
+        np.testing.assert_array_equal(same[index][0]["waveform"], waveform)
+    assert any(
+        goes_on[index][0]["waveform"].shape != waveform.shape
+        or (goes_on[index][0]["waveform"] != waveform).any()
+        for index, waveform in enumerate(first)
+    )
+
+
 def test_batches_line_up_with_their_clusters(tmp_path):
     found = recordings(tmp_path)
     labels = [

@@ -177,6 +177,24 @@ def test_a_removal_that_was_killed_is_finished(student, folder, utterances, enco
     assert encoded.sizes == [2]
 
 
+def test_what_others_keep_in_the_folder_stays(student, utterances, tmp_path):
+    foreign = [tmp_path / "en" / "pytorch_model.bin", tmp_path / "d.partial"]
+    foreign[0].parent.mkdir()
+    for path in foreign:
+        path.write_text("x")
+    build(student, utterances[:1], tmp_path)
+    assert all(path.read_text() == "x" for path in foreign)
+
+
+def test_a_cache_of_the_encoder_before_is_not_read_as_that_of_the_present_one(
+    student, folder, utterances
+):
+    before = HiddenStateCache(folder)
+    build(speech_student(seed=8), utterances, folder, dtype="float32")
+    with pytest.raises(StaleCacheError, match=utterances[0].id):
+        before.check(utterances)
+
+
 def test_a_full_disk_is_noticed_before_the_work(
     student, utterances, tmp_path, monkeypatch, encoded
 ):

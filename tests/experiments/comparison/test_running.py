@@ -13,6 +13,7 @@ from experiments.comparison.report import tables
 from experiments.comparison.run import announce, prepare_student, run_grid
 from experiments.comparison.summary import summarise
 from experiments.locks import alone_in
+from tests.small import speech_student
 
 
 def test_work_goes_seed_by_seed_and_each_job_once(comparison, done, capsys):
@@ -109,6 +110,21 @@ def test_a_process_starts_while_another_trains_heads_on_the_undistilled(comparis
         starting.start()
         starting.join(30)
         assert saved == [comparison.undistilled]
+
+
+def test_results_of_another_student_are_refused(comparison, done, tmp_path):
+    first = dataclasses.replace(comparison, seeds=(0,), publish=tmp_path / "published")
+    student = speech_student()
+    student.save_to_preset(str(first.undistilled))
+    prepare_student(first)
+    compare(first, "two", [("pad-glob", "mean-l1")], {"two": ("Two", None)})
+    elsewhere = dataclasses.replace(first, out=tmp_path / "elsewhere")
+    shutil.copytree(first.publish / "distil", elsewhere.folder / "distil")
+    student.save_to_preset(str(elsewhere.undistilled))
+    prepare_student(elsewhere)
+    speech_student(seed=8).save_to_preset(str(elsewhere.undistilled))
+    with pytest.raises(ValueError, match=r"elsewhere holds distillations of another student"):
+        prepare_student(elsewhere)
 
 
 def test_frames_of_another_process_stay(comparison, done):

@@ -3,6 +3,7 @@ import pytest
 from keras import ops
 
 from experiments.backends import steps_at_once
+from experiments.results import write_json
 from experiments.statistics import mean_interval
 from experiments.understanding.best_head import BestHead
 from experiments.understanding.configuration import (
@@ -11,6 +12,7 @@ from experiments.understanding.configuration import (
     configurations,
 )
 from experiments.understanding.corpora import SNIPS_SPEAKERS, read_splits
+from experiments.understanding.head import read_scores
 from experiments.understanding.summaries import confusion, text_table
 from experiments.understanding.tasks import Classification, SlotFilling, scores_by_part
 from pad_keras.data import Utterance
@@ -69,6 +71,12 @@ def test_scores_of_parts():
     )
     assert task.chance(utterances, utterances) == pytest.approx({"exact_match": 2 / 3})
     assert task.texts(answers) == ["on", "on", "on"]
+
+
+def test_scores_that_are_no_numbers_are_read_as_they_were_written(tmp_path):
+    scores = {"all": {"slot_type_f1": 0.5, "slot_value_cer": float("nan")}}
+    write_json(tmp_path / "test.json", scores)
+    assert repr(read_scores(tmp_path / "test.json")) == repr(scores)
 
 
 def test_references_of_slots():

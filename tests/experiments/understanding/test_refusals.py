@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import pytest
 
@@ -36,6 +37,24 @@ def test_results_on_another_corpus_are_not_passed_off(encoder, tmp_path):
     commands(tmp_path, test=[("s3", "a", "off", "light", "none")])
     with pytest.raises(ValueError, match=r"another configuration \(fold None"):
         understand(settings)
+
+
+def test_results_on_another_split_are_not_passed_off(encoder, tmp_path):
+    settings = Understanding(
+        "ic", encoder=encoder, data=commands(tmp_path), updates=1, out=tmp_path, tiny=True
+    )
+    understand(settings)
+    path = settings.folder / "configuration.json"
+    kept = json.loads(path.read_text())
+    kept["splits"] = {"splits of fold None": "0"}
+    path.write_text(json.dumps(kept))
+    with pytest.raises(ValueError, match=r"another configuration \(splits of fold None"):
+        understand(settings)
+    # Experiments of before splits were noted are still results.
+    del kept["splits"]
+    path.write_text(json.dumps(kept))
+    understand(settings)
+    assert "splits of fold None" in json.loads(path.read_text())["splits"]
 
 
 def test_fine_tuning_says_before_it_starts_that_memory_will_not_do(encoder, tmp_path, monkeypatch):
