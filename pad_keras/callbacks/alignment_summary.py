@@ -25,6 +25,7 @@ class AlignmentSummary(keras.callbacks.Callback):
         every: int, in epochs. The untrained state is drawn as well.
 
     Raises:
+        ValueError: if the batch has no waveforms.
         ImportError: when drawing, if matplotlib is not installed.
 
     Example:
@@ -37,6 +38,11 @@ class AlignmentSummary(keras.callbacks.Callback):
 
     def __init__(self, log_dir, batch, utterances, tokenizer, max_utterances=4, every=1):
         super().__init__()
+        if "waveform" not in batch["speech"]:
+            raise ValueError(
+                "AlignmentSummary draws waveforms, and the batch's 'speech' has "
+                f"{sorted(batch['speech'])}; make it by a `pipeline` without `states`."
+            )
         self.log_dir = str(log_dir)
         self.batch = keras.tree.map_structure(ops.convert_to_numpy, batch)
         self.utterances = utterances
@@ -68,7 +74,7 @@ class AlignmentSummary(keras.callbacks.Callback):
     def _waveforms(self):
         speech = self.batch["speech"]
         pairs = zip(speech["waveform"], speech["padding_mask"], strict=True)
-        return [waveform[valid] for waveform, valid in pairs]
+        return [waveform[np.asarray(valid, "bool")] for waveform, valid in pairs]
 
     def _draw(self, step):
         with self._writer.as_default(step=step):

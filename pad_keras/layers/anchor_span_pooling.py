@@ -62,11 +62,12 @@ class AnchorSpanPooling(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if anchors_per_unit <= 0:
+        if not 0 < anchors_per_unit < math.inf:
             raise ValueError(f"`anchors_per_unit` must be positive, got {anchors_per_unit}.")
         if radius < 0 or int(radius) != radius:
             raise ValueError(f"`radius` must be a whole number of frames >= 0, got {radius}.")
-        if not scales or min(scales) <= 0:
+        scales = tuple(scales)
+        if not scales or not all(0 < scale < math.inf for scale in scales):
             raise ValueError(f"`scales` must hold positive numbers, got {scales}.")
         if anchor_selection not in ANCHOR_SELECTIONS:
             raise ValueError(
@@ -123,7 +124,7 @@ class AnchorSpanPooling(keras.layers.Layer):
         """Anchors that widths have room for; `None` if one is unknown."""
         if frames is None or text_units is None:
             return None
-        return min(frames, max(1, math.floor(self.anchors_per_unit * text_units + 0.5)))
+        return min(frames, functional.most_anchors(text_units, self.anchors_per_unit))
 
     def anchors(self, significance, mask, text_mask):
         """Anchor frames of each utterance.

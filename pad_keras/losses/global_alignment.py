@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from pad_keras.losses import functional
-from pad_keras.losses.base import AlignmentLoss
+from pad_keras.losses.base import WEIGHTINGS, AlignmentLoss
 
 _DISTANCES = {
     "l1": functional.l1_distance,
@@ -25,9 +25,10 @@ class GlobalAlignment(AlignmentLoss):
     Args:
         distance: `"l1"` (sum of absolute differences), `"l2"` (sum of squared differences) or
             `"cosine"` (one minus the cosine).
-        weighting: `"significance"` or `"uniform"`, on both sides.
-        speech_weighting: the same of the speech units, where theirs differs; `None` takes
-            `weighting`. Tells the student's prior from the teacher's in an ablation.
+        weighting: `"significance"` or `"uniform"`, on both sides; or `"idf"` of the text units
+            (needs the teacher units' entry `idf`), with speech units weighted alike.
+        speech_weighting: `"significance"` or `"uniform"` of the speech units, where theirs differs;
+            `None` takes `weighting`. Tells the student's prior from the teacher's in an ablation.
         stop_significance_gradient: bool, whether the weights are constants.
         name: str, name of this loss in logs.
 
@@ -46,6 +47,8 @@ class GlobalAlignment(AlignmentLoss):
     ```
     """
 
+    weightings = WEIGHTINGS
+
     def __init__(
         self,
         distance="l1",
@@ -55,9 +58,9 @@ class GlobalAlignment(AlignmentLoss):
         speech_weighting=None,
     ):
         super().__init__(weighting, stop_significance_gradient, name)
-        if speech_weighting not in (None, *self.weightings):
+        if speech_weighting not in (None, *AlignmentLoss.weightings):
             raise ValueError(
-                f"`speech_weighting` must be one of {self.weightings} or None, got "
+                f"`speech_weighting` must be one of {AlignmentLoss.weightings} or None, got "
                 f"{speech_weighting!r}."
             )
         if distance not in _DISTANCES:
@@ -76,7 +79,9 @@ class GlobalAlignment(AlignmentLoss):
         Returns:
             Scalar float32.
         """
-        speech = self.pooled_units(student_outputs, self.speech_weighting)
+        # Frames have no document frequency.
+        weighting = "uniform" if self.weighting == "idf" else self.weighting
+        speech = self.pooled_units(student_outputs, self.speech_weighting or weighting)
         text = self.pooled_units(teacher_outputs)
         return ops.mean(_DISTANCES[self.distance](speech, text))
 

@@ -66,6 +66,8 @@ class AlignmentDistiller(SharedBatches, keras.distillation.Distiller):
     ):
         if not isinstance(distillation_losses, list | tuple):
             distillation_losses = [distillation_losses]
+        if not distillation_losses:
+            raise ValueError("`distillation_losses` must hold a loss, got none.")
         names = [loss.name for loss in distillation_losses]
         if len(set(names)) < len(names):
             raise ValueError(

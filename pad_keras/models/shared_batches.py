@@ -40,6 +40,19 @@ class SharedBatches:
         replicas.part_seeds(strategy, self)
         return super().fit(**given)
 
+    def compile_from_config(self, config):
+        """Compile a loaded model as it was when it was saved.
+
+        Keras' own does so for models alone whose `compile` is Keras', and these have theirs.
+
+        Args:
+            config: dict, as `get_compile_config` gives it.
+        """
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        if self.built:
+            # So that its state can be loaded.
+            self.optimizer.build(self.trainable_variables)
+
     def evaluate(self, *args, **kwargs):
         """`keras.Model.evaluate`, each batch whole."""
         given = self._with_copied_batches(super().evaluate, args, kwargs)

@@ -142,7 +142,7 @@ class SlotFiller(SpeechTask):
             List of str, such as `"PLAY B-artist ADELE E-artist"`.
         """
         best = ops.convert_to_numpy(ops.argmax(outputs["logits"], axis=-1))
-        masks = ops.convert_to_numpy(outputs["mask"])
+        masks = ops.convert_to_numpy(outputs["mask"]).astype("bool")
         rows = zip(best, masks, strict=True)
         return [self.vocabulary.decode_frames(row[mask]) for row, mask in rows]
 

@@ -91,6 +91,8 @@ class TextTeacher(keras.Model):
         if not -depth - 1 <= layer <= depth:
             raise ValueError(f"`layer` must lie in [{-depth - 1}, {depth}], got {layer}.")
         significance_layers = range(depth) if significance_layers is None else significance_layers
+        if not len(significance_layers):
+            raise ValueError("`significance_layers` must name a layer, or be None for all.")
         for index in significance_layers:
             if not -depth <= index < depth:
                 raise ValueError(
@@ -118,9 +120,8 @@ class TextTeacher(keras.Model):
             self.mean_unit = self.add_weight(
                 (backbone.hidden_dim,), "zeros", trainable=False, autocast=False, name="mean_unit"
             )
-        if exact_gelu:
-            for encoder_layer in backbone.transformer_layers:
-                _use_exact_gelu(encoder_layer)
+        for encoder_layer in backbone.transformer_layers:
+            _use_gelu(encoder_layer, exact_gelu)
         self.trainable = False
         self.built = True
 
@@ -332,11 +333,21 @@ class TextTeacher(keras.Model):
         return teacher
 
 
-def _use_exact_gelu(encoder_layer):
+def _use_gelu(encoder_layer, exact):
     """Give a KerasHub encoder layer the exact GELU; it offers no argument that reaches there."""
-    encoder_layer._feedforward_intermediate_dense.activation = _exact_gelu
+    dense = encoder_layer._feedforward_intermediate_dense
+    if exact:
+        dense.activation = _exact_gelu
+    elif dense.activation is _exact_gelu:
+        # The backbone has been in an exact teacher before.
+        dense.activation = _approximate_gelu
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
 def _exact_gelu(x):
     return keras.activations.gelu(x, approximate=False)
+
+
+@keras.saving.register_keras_serializable(package="pad_keras")
+def _approximate_gelu(x):
+    return keras.activations.gelu(x, approximate=True)

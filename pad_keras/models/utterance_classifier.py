@@ -84,7 +84,7 @@ class UtteranceClassifier(SpeechTask):
             x: dict of a batch; not used.
             y: dict from group to ids `[batch]`.
             y_pred: dict from group to logits.
-            sample_weight: `[batch]`, or `None`.
+            sample_weight: `[batch]`, or a dict of these by group, as Keras makes of it; or `None`.
             training: bool; not used.
 
         Returns:
@@ -95,15 +95,24 @@ class UtteranceClassifier(SpeechTask):
             losses = keras.losses.sparse_categorical_crossentropy(
                 y[group], ops.cast(logits, "float32"), from_logits=True
             )
-            total = total + ops.mean(losses if sample_weight is None else losses * sample_weight)
+            weight = _of_group(sample_weight, group)
+            if weight is not None:
+                # A column would be spread over every row.
+                losses = losses * ops.reshape(ops.cast(weight, "float32"), (-1,))
+            total = total + ops.mean(losses)
         return total
 
     def compute_metrics(self, x, y, y_pred, sample_weight=None):
         """The loss and the share of utterances of which all labels are right."""
-        self.exact_match.update_state(y, y_pred, sample_weight)
+        weight = _of_group(sample_weight, next(iter(y_pred)))
+        self.exact_match.update_state(y, y_pred, weight)
         return self.get_metrics_result()
 
     def get_config(self):
         """Arguments that rebuild this model."""
         labels = {group: list(names) for group, names in self.label_names.items()}
         return {**super().get_config(), "labels": labels, "projection_dim": self.projection_dim}
+
+
+def _of_group(sample_weight, group):
+    return sample_weight[group] if isinstance(sample_weight, dict) else sample_weight

@@ -81,6 +81,24 @@ def test_pictures_and_audio(tmp_path):
     assert shown.std() > 10
 
 
+def test_masks_of_numbers_show_the_same_waveforms(tmp_path):
+    distiller = new_distiller(losses=SpanAlignment())
+    inputs = batch(distiller.teacher)
+    numbers = {name: np.asarray(x) for name, x in inputs["speech"].items()}
+    numbers["padding_mask"] = numbers["padding_mask"].astype("int32")
+    arguments = utterances(4), distiller.teacher.tokenizer
+    summary = AlignmentSummary(tmp_path, inputs, *arguments)
+    other = AlignmentSummary(tmp_path, {**inputs, "speech": numbers}, *arguments)
+    for one, expected in zip(other._waveforms(), summary._waveforms(), strict=True):
+        np.testing.assert_array_equal(one, expected)
+
+
+def test_a_batch_without_waveforms_is_refused(tmp_path):
+    states = {"hidden_states": np.zeros((1, 1, 2, 3)), "mask": np.ones((1, 2))}
+    with pytest.raises(ValueError, match=r"'speech' has \['hidden_states', 'mask'\]; .*`states`"):
+        AlignmentSummary(tmp_path, {"speech": states}, utterances(1), None)
+
+
 @pytest.mark.parametrize("samples", [400, 6000])
 def test_a_picture_of_any_length(samples):
     distiller = new_distiller(losses=SpanAlignment(), dropout=0.0)

@@ -12,9 +12,11 @@ def weights_of(units, weighting):
 
 
 def global_loops(speech, text, distance="l1", weighting="significance", speech_weighting=None):
+    # Frames have no document frequency.
+    speech_weighting = speech_weighting or ("uniform" if weighting == "idf" else weighting)
     pooled = [
         reference.pooled(units["embeddings"], weights_of(units, chosen))
-        for units, chosen in ((speech, speech_weighting or weighting), (text, weighting))
+        for units, chosen in ((speech, speech_weighting), (text, weighting))
     ]
     return reference.distance(*pooled, distance)
 

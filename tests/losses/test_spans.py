@@ -36,6 +36,30 @@ def test_anchors_are_the_best_frames_local_maxima_first(radius):
         assert np.all(anchors[row, counts[row] :] == -1)
 
 
+@pytest.mark.parametrize("per_unit", [0.35, 0.7, 1.15, 2.1, 5.9])
+def test_counts_are_those_of_double_precision(per_unit):
+    units = np.arange(200)
+    counts = numpy_of(functional.anchor_counts(np.full(200, 2000), units, per_unit))
+    assert counts.tolist() == [reference.anchor_count(2000, m, per_unit) for m in units]
+    assert counts.tolist() == [functional.most_anchors(m, per_unit) for m in units]
+    more = numpy_of(functional.anchor_counts([9000, 9000], [1500, 3000], 2.0))
+    assert more.tolist() == [3000, 6000]
+
+
+def test_frames_that_hardly_differ_stand_in_their_order():
+    prior = np.full((1, 100), 0.01, "float32")
+    prior[0, ::4] = 0.012
+    # In float32 nothing is left of the difference once 1 is subtracted.
+    prior[0, 50] = 0.01000002
+    found = numpy_of(functional.select_anchors(prior, np.ones((1, 100)), [26], radius=4))
+    assert found[0, 25] == 50
+
+
+def test_half_a_frame_over_is_rounded_up():
+    starts, ends = functional.anchor_spans([[5]], [15], [13], scales=(1.3,))
+    assert numpy_of(ends - starts).tolist() == [[2]]
+
+
 def test_constant_significance_takes_the_earliest_frames():
     mask = np.arange(12)[None] < np.array([[12], [5]])
     anchors = functional.select_anchors(mask / mask.sum(-1, keepdims=True), mask, [4, 3], 2)

@@ -185,11 +185,28 @@ def test_a_round_trip_through_its_configuration():
     assert loss_of(rebuilt, inputs) == pytest.approx(loss_of(distiller, inputs), rel=1e-5)
 
 
+def test_a_loaded_distiller_trains_on(tmp_path):
+    distiller = distiller_for("joint")
+    inputs = batch(distiller.teacher)
+    distiller.compile(MonitoredAdamW(1e-2, global_clipnorm=1.0))
+    distiller.train_on_batch(inputs)
+    distiller.save(tmp_path / "distiller.keras")
+    loaded = keras.models.load_model(tmp_path / "distiller.keras")
+    assert loaded.optimizer.global_clipnorm == 1.0
+    variables = loaded.optimizer.variables, distiller.optimizer.variables
+    for one, expected in zip(*variables, strict=True):
+        np.testing.assert_array_equal(*map(ops.convert_to_numpy, (one, expected)))
+    assert np.isfinite(loaded.train_on_batch(inputs)).all()
+    assert int(loaded.optimizer.iterations) == 2
+
+
 def test_wrong_use_is_explained():
     distiller = distiller_for()
     with pytest.raises(ValueError, match="distillation_losses"):
         distiller.compile(loss="mse")
     with pytest.raises(ValueError, match=r"Pass `text=`"):
         distiller.teacher_units({"speech": None})
+    with pytest.raises(ValueError, match="must hold a loss"):
+        AlignmentDistiller(distiller.teacher, distiller.student, [])
     with pytest.raises(ValueError, match="differ in name"):
         AlignmentDistiller(distiller.teacher, distiller.student, [SpanAlignment(), SpanAlignment()])

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from pad_keras.models import SlotFiller, UtteranceClassifier
+from pad_keras.models import SlotFiller, UtteranceClassifier, superb_optimizer
 from tests.backend import BACKEND, QUICK, numpy_of
 from tests.models.test_alignment_distiller import speech_batch
 from tests.small import speech_student
@@ -217,13 +217,37 @@ def test_the_classifier_learns_and_measures():
     assert float(model.test_on_batch(inputs, targets, return_dict=True)["exact_match"]) == 1.0
 
 
+@pytest.mark.parametrize("shape", [(4,), (4, 1)])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_utterances_are_weighed(shape, dtype):
+    model = classifier()
+    speech, targets = with_targets(classifier)
+    inputs = cached(model, speech)
+    model.compile(**QUICK)
+    logits, weights = numpy_of(model(inputs)), np.array([1, 0, 0, 3])
+    log_probabilities = {
+        name: x - np.log(np.exp(x).sum(axis=-1, keepdims=True)) for name, x in logits.items()
+    }
+    expected = -sum(
+        np.mean(weights * log_probabilities[name][np.arange(4), ids])
+        for name, ids in targets.items()
+    )
+    right = np.all([logits[name].argmax(-1) == ids for name, ids in targets.items()], axis=0)
+    given = weights.astype(dtype).reshape(shape)
+    found = model.evaluate(inputs, targets, sample_weight=given, return_dict=True, verbose=0)
+    assert found["loss"] == pytest.approx(expected, rel=1e-4)
+    assert found["exact_match"] == pytest.approx((right * weights).sum() / 4)
+    model.fit(inputs, targets, sample_weight=given, verbose=0)
+
+
 def test_texts_are_the_best_tokens_of_real_frames():
     model = filler()
     tokens = np.array([[31, 31, 4, 0, 4, 32, 1, 5], [6, 6, 0, 0, 7, 8, 9, 9]])
     mask = np.arange(8) < np.array([7, 5])[:, None]
     logits = np.eye(len(model.vocabulary))[tokens]
-    texts = model.texts({"logits": logits, "mask": mask})
-    assert texts == ["B-a AA E-a", "CD"]
+    for dtype in ("bool", "int32"):
+        texts = model.texts({"logits": logits, "mask": mask.astype(dtype)})
+        assert texts == ["B-a AA E-a", "CD"]
 
 
 @pytest.mark.parametrize("kind", [classifier, filler])
@@ -235,6 +259,21 @@ def test_a_round_trip_through_a_file(kind, tmp_path):
     restored = keras.models.load_model(str(tmp_path / "model.keras"))
     for name, values in numpy_of(restored(speech)).items():
         np.testing.assert_allclose(values, expected[name], atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [classifier, filler])
+def test_a_loaded_head_trains_on(kind, tmp_path):
+    model = kind()
+    speech, targets = with_targets(kind)
+    model.compile(superb_optimizer(1e-2), **QUICK)
+    inputs = cached(model, speech)
+    model.train_on_batch(inputs, targets)
+    model.save(tmp_path / "model.keras")
+    loaded = keras.models.load_model(tmp_path / "model.keras")
+    for one, expected in zip(loaded.optimizer.variables, model.optimizer.variables, strict=True):
+        np.testing.assert_array_equal(*map(ops.convert_to_numpy, (one, expected)))
+    assert np.isfinite(loaded.train_on_batch(inputs, targets)).all()
+    assert int(loaded.optimizer.iterations) == 2
 
 
 def test_a_slot_filler_keeps_its_augmentation_in_its_config():

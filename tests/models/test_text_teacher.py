@@ -192,6 +192,17 @@ def test_a_cache_of_units_notices_another_centring():
     assert [name for name in found if found[name] != other[name]] == ["teacher (weights)"]
 
 
+def test_a_backbone_is_exact_only_in_an_exact_teacher():
+    exact = text_teacher()
+    batch = batch_of(exact)
+    before = numpy_of(exact(batch))["embeddings"]
+    fresh = numpy_of(text_teacher(exact_gelu=False)(batch))["embeddings"]
+    ids = exact.cls_token_id, exact.sep_token_id
+    found = TextTeacher(exact.backbone, *ids, exact_gelu=False)(batch)
+    np.testing.assert_allclose(numpy_of(found)["embeddings"], fresh, atol=1e-6)
+    assert np.abs(fresh - before).max() > 1e-5
+
+
 def test_nothing_in_it_trains():
     teacher = text_teacher(centring="corpus")
     assert not teacher.trainable_variables
@@ -220,6 +231,8 @@ def test_options_are_checked(tmp_path):
         text_teacher(layer=5)
     with pytest.raises(ValueError, match=r"significance_layers.*7"):
         text_teacher(significance_layers=(7,))
+    with pytest.raises(ValueError, match="significance_layers.*must name a layer"):
+        text_teacher(significance_layers=())
     with pytest.raises(FileNotFoundError, match="config.json"):
         TextTeacher.from_preset(tmp_path)
 

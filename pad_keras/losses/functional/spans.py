@@ -1,8 +1,15 @@
 """Anchor-based Adaptive Span Aggregation (AASA): anchors, spans around them, pooled spans."""
 
+import functools
+import math
+
 from keras import ops
 
 NO_ANCHOR = -1
+# Text units whose anchors are counted in double precision; a text encoder takes 512 tokens.
+_COUNTED_EXACTLY = 1024
+# More than what float32 loses of a span's width, so that what is half a frame over rounds up.
+_ROUNDING = 4e-7
 
 
 def anchor_counts(frame_counts, unit_counts, anchors_per_unit=2.0):
@@ -27,9 +34,37 @@ def anchor_counts(frame_counts, unit_counts, anchors_per_unit=2.0):
     anchor_counts([100, 3], [10, 10])  # [20, 3]
     ```
     """
+    unit_counts = ops.cast(unit_counts, "int32")
+    # In float32 a count would differ now and then from `most_anchors`, and so with the padding.
+    table = ops.convert_to_tensor(_anchor_table(anchors_per_unit), "int32")
+    exact = ops.take(table, ops.clip(unit_counts, 0, _COUNTED_EXACTLY))
     wanted = ops.floor(ops.cast(unit_counts, "float32") * anchors_per_unit + 0.5)
-    wanted = ops.maximum(ops.cast(wanted, "int32"), 1)
+    wanted = ops.where(unit_counts > _COUNTED_EXACTLY, ops.cast(wanted, "int32"), exact)
     return ops.minimum(ops.cast(frame_counts, "int32"), wanted)
+
+
+@functools.cache
+def _anchor_table(anchors_per_unit):
+    return [most_anchors(units, anchors_per_unit) for units in range(_COUNTED_EXACTLY + 1)]
+
+
+def most_anchors(units, anchors_per_unit=2.0):
+    """Number of anchors where there are frames enough: `max(1, floor(a * m + 0.5))`.
+
+    Args:
+        units: int, text units m.
+        anchors_per_unit: float, a.
+
+    Returns:
+        int.
+
+    Example:
+
+    ```python
+    most_anchors(15, 2.1)  # 32
+    ```
+    """
+    return max(1, math.floor(anchors_per_unit * units + 0.5))
 
 
 def select_anchors(significance, mask, counts, radius=2, max_anchors=None):
@@ -64,10 +99,13 @@ def select_anchors(significance, mask, counts, radius=2, max_anchors=None):
     # A prior lies in [0, 1], so -1 and less can never be a maximum or beat a valid frame.
     values = ops.where(is_valid, ops.cast(significance, "float32"), -1.0)
     is_peak = values >= _windowed_maximum(values, radius)
-    scores = ops.where(is_peak, values, values - 1.0)
-    scores = ops.where(is_valid, scores, -3.0)
-    # A stable ascending sort of the negated scores puts the earlier frame first on a tie.
-    order = ops.cast(ops.argsort(-scores, axis=-1), "int32")
+    # Maxima, then other frames, then padding. Nothing is taken off a score, which in float32
+    # would lose the digits by which frames differ.
+    rank = ops.where(is_valid, ops.where(is_peak, 0, 1), 2)
+    # Stable ascending sorts, of the negated scores first, put the earlier frame first on a tie.
+    by_score = ops.argsort(-values, axis=-1)
+    by_rank = ops.argsort(ops.take_along_axis(rank, by_score, axis=-1), axis=-1)
+    order = ops.cast(ops.take_along_axis(by_score, by_rank, axis=-1), "int32")
     if max_anchors is not None:
         order = order[:, :max_anchors]
     valid_counts = ops.sum(ops.cast(is_valid, "int32"), axis=-1)
@@ -133,7 +171,8 @@ def anchor_spans(anchors, frame_counts, unit_counts, scales=(0.5, 1.0, 2.0)):
     frame_counts = ops.cast(frame_counts, "int32")
     units = ops.maximum(ops.cast(unit_counts, "float32"), 1.0)
     frames_per_unit = ops.cast(frame_counts, "float32") / units
-    widths = ops.floor(frames_per_unit[:, None] * ops.convert_to_tensor(scales, "float32") + 0.5)
+    widths = frames_per_unit[:, None] * ops.convert_to_tensor(scales, "float32")
+    widths = ops.floor(widths * (1.0 + _ROUNDING) + 0.5)
     widths = ops.maximum(ops.cast(widths, "int32"), 1)[:, None, :]
     starts = anchors[:, :, None] - (widths - 1) // 2
     limits = frame_counts[:, None, None]

@@ -1,5 +1,7 @@
 """wav2vec 2.0 and HuBERT as one KerasHub backbone."""
 
+import os
+
 import keras
 import keras_hub
 from keras import ops
@@ -380,6 +382,7 @@ class Wav2Vec2Backbone(SharedBatches, keras_hub.models.Backbone):
         backbone = Wav2Vec2Backbone.from_preset("hf://facebook/wav2vec2-base", layer_drop=0.05)
         ```
         """
+        preset = os.fspath(preset)
         if preset in presets.ARCHITECTURES:
             return cls(**{**presets.ARCHITECTURES[preset], **kwargs})
         folder = transformers_checkpoint.find_checkpoint(preset, load_weights)

@@ -290,7 +290,7 @@ def test_a_preset_takes_other_training_rates(small, waveforms, tmp_path):
     backbone = small(hidden_dropout=0.0, attention_dropout=0.0)
     backbone.save_to_preset(tmp_path)
     rates = {"layer_drop": 0.1, "mask_time_prob": 0.05, "hidden_dropout": 0.1}
-    loaded = Wav2Vec2Backbone.from_preset(str(tmp_path), **rates)
+    loaded = Wav2Vec2Backbone.from_preset(tmp_path, **rates)
     assert {name: getattr(loaded, name) for name in rates} == rates
     assert_same_outputs(loaded, backbone, waveforms)
 
