@@ -73,7 +73,7 @@ class Comparison:
     seeds: tuple[int, ...] = (0, 1, 2)
     """Of distillation: projection, dropout, order of batches. Work goes seed by seed; from three
     on, tables have intervals."""
-    learning_rates: tuple[float, ...] = (1e-4, 3e-4, 1e-3)
+    learning_rates: tuple[float, ...] = (5e-4, 1e-3, 2e-3)
     """Budget of the search of each method's learning rate, which takes the first seed."""
     select_by: Literal["ic", "retrieval"] = "ic"
     """What chooses a method's learning rate, on valid: accuracy of intent heads (ic), or the mean

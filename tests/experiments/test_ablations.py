@@ -128,7 +128,7 @@ def test_the_tiny_form_does_two_groups(settings, capsys):
     # A table is of its group alone.
     assert "half-hours" not in text.split("### Ablation: hours")[0]
     assert (folder / "ablations-hours.png").is_file()
-    kept = folder / "distil" / "pad-slocal-first-layer-lr-0.0001-seed-0-tiny" / "student"
+    kept = folder / "distil" / "pad-slocal-first-layer-lr-0.0005-seed-0-tiny" / "student"
     assert Wav2Vec2Backbone.from_preset(str(kept)).significance_layers == [0]
     times = {p: p.stat().st_mtime_ns for p in folder.glob("*/*/results.json")}
     capsys.readouterr()
