@@ -22,7 +22,7 @@ _META = "meta.json"
 _FORMAT = 2
 _BYTES_IN_MB = 1e6
 # Whole or not; what others keep in the folder stays.
-_OWN_FILE = re.compile(r"[0-9a-f]{64}\.bin(-.*\.partial)?$")
+_OWN_FILE = re.compile(r"([0-9a-f]{64}\.bin|meta\.json)(\..*\.partial)?$")
 # Of the encoder's configuration, what has no influence on its states in inference.
 _OF_TRAINING = (
     "trainable",
@@ -124,9 +124,10 @@ def clear_if_stale(folder, layout, fingerprint):
         logging.getLogger(__name__).warning("%s They are made anew.", reason)
     # The description goes first and comes last: without it, whatever is there is removed.
     path.unlink(missing_ok=True)
-    for file in folder.glob("??/*"):
-        if _OWN_FILE.match(file.name):
-            file.unlink()
+    for pattern in ("??/*", "*"):
+        for file in folder.glob(pattern):
+            if _OWN_FILE.fullmatch(file.name):
+                file.unlink()
     folder.mkdir(parents=True, exist_ok=True)
     meta = {"layout": dataclasses.asdict(layout), "fingerprint": fingerprint}
     write_atomically(path, json.dumps(meta, indent=1))

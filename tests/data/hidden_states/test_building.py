@@ -172,7 +172,12 @@ def test_what_the_machine_cannot_do_just_now_removes_nothing(
 def test_a_removal_that_was_killed_is_finished(student, folder, utterances, encoded):
     # The description goes first.
     (folder / "meta.json").unlink()
+    whole = [folder / "meta.json", *folder.glob("??/*.bin")]
+    partial = [path.with_name(f"{path.name}.7-8.partial") for path in whole]
+    for path in partial:
+        path.write_text("x")
     build(student, utterances[:2], folder, dtype="float32")
+    assert not any(path.exists() for path in partial)
     assert len(files(folder)) == 2
     assert encoded.sizes == [2]
 
