@@ -43,14 +43,14 @@ def _check_same_student(comparison):
     student = models.Wav2Vec2Backbone.from_preset(str(comparison.undistilled))
     now = {"weights": weights_hash(student)}
     path = comparison.folder / STUDENT_NOTE
-    was = json.loads(path.read_text()) if path.is_file() else now
-    if was != now:
+    if not path.is_file():
+        write_json(path, now)
+    elif json.loads(path.read_text()) != now:
         raise ValueError(
             f"{comparison.folder} holds distillations of another student than "
             f"{comparison.student.preset!r}: {path} tells of other weights. Give another --out, "
             "or --student.preset."
         )
-    write_json(path, now)
 
 
 def announce(grid):

@@ -22,7 +22,7 @@ _META = "meta.json"
 _FORMAT = 2
 _BYTES_IN_MB = 1e6
 # Whole or not; what others keep in the folder stays.
-_OWN_FILE = re.compile(r"([0-9a-f]{64}\.bin|meta\.json)(\..*\.partial)?$")
+_OWN_FILE = re.compile(r"([0-9a-f]{64}\.bin|meta\.json)(\..*\.partial)?")
 # Of the encoder's configuration, what has no influence on its states in inference.
 _OF_TRAINING = (
     "trainable",

@@ -305,9 +305,10 @@ def _check_replaceable(folder):
 def _piece_counts(teacher, utterances):
     """{text: number of its word pieces}, of texts that the teacher can take."""
     check_transcripts(utterances)
-    ids = {utterance.text: utterance.id for utterance in reversed(utterances)}
-    texts = list(dict.fromkeys(utterance.text for utterance in utterances))
-    counts = dict(zip(texts, piece_counts(teacher.tokenizer, texts), strict=True))
+    ids = {}
+    for utterance in utterances:
+        ids.setdefault(utterance.text, utterance.id)
+    counts = dict(zip(ids, piece_counts(teacher.tokenizer, ids), strict=True))
     most = teacher.backbone.max_sequence_length - 2
     for text, count in counts.items():
         if not 0 < count <= most:
