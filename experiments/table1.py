@@ -53,7 +53,6 @@ PAIRS = (
     ("joint-centred", "joint"),
     ("joint-contrastive", "joint"),
     ("joint-contrastive", "mean-l1"),
-    ("transport", "pad-tlocal"),
 )
 
 

@@ -56,12 +56,9 @@ class Objective:
     """What is aligned, and how."""
 
     losses: tuple[
-        Literal[
-            "global", "token", "span", "sequence", "contrastive", "contrastive-span", "transport"
-        ],
-        ...,
+        Literal["global", "token", "span", "sequence", "contrastive", "contrastive-span"], ...
     ] = ("span",)
-    """Alignment losses, added up; the last three are beyond the paper."""
+    """Alignment losses, added up; the last two are beyond the paper."""
     weights: tuple[float, ...] = (1.0,)
     """One weight a loss."""
     weighting: Literal["significance", "uniform", "idf"] = "significance"
@@ -83,7 +80,7 @@ class Objective:
     softness: float = 0.0
     """Temperature of a soft maximum over frames or spans; 0 is the paper's (token and span)."""
     centre_units: bool = False
-    """Take each utterance's mean unit off its units first (token, span and transport)."""
+    """Take each utterance's mean unit off its units first (token and span)."""
     temperature: float = 0.05
     """Of the similarities of a batch (contrastive losses)."""
 
@@ -120,9 +117,6 @@ class Objective:
             "contrastive": lambda: losses.ContrastiveAlignment(self.weighting, self.temperature),
             "contrastive-span": lambda: losses.ContrastiveSpanAlignment(
                 temperature=self.temperature, **spans
-            ),
-            "transport": lambda: losses.OptimalTransportAlignment(
-                self.weighting, centre_units=self.centre_units
             ),
         }
         return [makers[name]() for name in self.losses]

@@ -43,10 +43,6 @@ METHODS = {
         "beyond the paper: PAD-SLocal, told from the batch's other utterances",
         Objective(("contrastive-span",)),
     ),
-    "transport": (
-        "beyond the paper: optimal transport between frames and tokens, priors as marginals",
-        Objective(("transport",)),
-    ),
     "pad-slocal-soft": (
         "beyond the paper: PAD-SLocal with a soft maximum",
         Objective(("span",), softness=0.1),

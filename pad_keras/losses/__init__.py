@@ -5,7 +5,6 @@ from pad_keras.losses.base import AlignmentLoss
 from pad_keras.losses.contrastive_alignment import ContrastiveAlignment
 from pad_keras.losses.contrastive_span_alignment import ContrastiveSpanAlignment
 from pad_keras.losses.global_alignment import GlobalAlignment
-from pad_keras.losses.optimal_transport_alignment import OptimalTransportAlignment
 from pad_keras.losses.sequence_alignment import SequenceAlignment
 from pad_keras.losses.span_alignment import SpanAlignment
 from pad_keras.losses.token_alignment import TokenAlignment
@@ -15,7 +14,6 @@ __all__ = [
     "ContrastiveAlignment",
     "ContrastiveSpanAlignment",
     "GlobalAlignment",
-    "OptimalTransportAlignment",
     "SequenceAlignment",
     "SpanAlignment",
     "TokenAlignment",

@@ -24,7 +24,6 @@ REFINES = {
     "joint": ("pad-slocal", {"losses", "weights"}),
     "contrastive": ("pad-glob", {"losses"}),
     "contrastive-span": ("pad-slocal", {"losses"}),
-    "transport": ("pad-tlocal", {"losses"}),
     "pad-slocal-soft": ("pad-slocal", {"softness"}),
     "pad-slocal-centred": ("pad-slocal", {"centre_units"}),
     "joint-centred": ("joint", {"centre_units"}),

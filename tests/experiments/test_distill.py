@@ -233,8 +233,8 @@ def test_broken_files_are_left_out_and_listed(base, tmp_path):
 
 def test_losses_beyond_the_paper_train_together(base):
     objective = Objective(
-        ("contrastive", "contrastive-span", "transport"),
-        (1.0, 1.0, 1.0),
+        ("contrastive", "contrastive-span"),
+        (1.0, 1.0),
         softness=0.1,
         centre_units=True,
     )

@@ -101,17 +101,6 @@ def info_nce(scores, texts, temperature, symmetric=True):
     return total / batch
 
 
-def transport_plan(cost, sources, targets, epsilon, iterations):
-    """Sinkhorn's scalings, in float64 without logarithms."""
-    kernel = [[math.exp(-c / epsilon) for c in row] for row in cost]
-    n, m = len(sources), len(targets)
-    right = [1.0] * m
-    for _ in range(iterations):
-        left = [sources[i] / sum(kernel[i][j] * right[j] for j in range(m)) for i in range(n)]
-        right = [targets[j] / sum(kernel[i][j] * left[i] for i in range(n)) for j in range(m)]
-    return np.array([[left[i] * kernel[i][j] * right[j] for j in range(m)] for i in range(n)])
-
-
 def pooled(units, weights):
     total = np.zeros(units.shape[1])
     for weight, unit in zip(weights, units, strict=True):

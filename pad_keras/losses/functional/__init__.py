@@ -40,7 +40,6 @@ from pad_keras.losses.functional.spans import (
     take_frames,
     word_spans,
 )
-from pad_keras.losses.functional.transport import sinkhorn_plan, transport_loss
 
 __all__ = [
     "alignment_loss",
@@ -70,11 +69,9 @@ __all__ = [
     "select_anchors",
     "significance_prior",
     "similarity_matrix",
-    "sinkhorn_plan",
     "span_sums",
     "squared_distance",
     "take_frames",
-    "transport_loss",
     "uniform_weights",
     "unit_vectors",
     "valid_units",
