@@ -81,7 +81,7 @@ def test_distractors_are_other_masked_frames_drawn_evenly(batch):
     assert found.max() < FRAMES
 
 
-def expected_contrast(batch, negatives):
+def expected_contrast(batch, negatives, codes):
     losses, hits = [], []
     for b, i in np.argwhere(batch["masked"]):
         if batch["masked"][b].sum() < 2:
@@ -90,22 +90,39 @@ def expected_contrast(batch, negatives):
         distractors = [
             cosine(batch["x"][b, i], batch["y"][b, j]) / 0.1
             for j in negatives[b, i]
-            if batch["codes"][b, j] != batch["codes"][b, i]
+            if codes is None or codes[b, j] != codes[b, i]
         ]
         losses.append(cross_entropy(np.array([positive, *distractors]), 0))
         hits.append(all(positive > other for other in distractors))
     return np.mean(losses), np.mean(hits)
 
 
-def test_contrast(batch):
+@pytest.mark.parametrize("excludes", [True, False])
+def test_contrast(batch, excludes):
     draws, masked = tensors(batch, "draws", "masked")
     negatives = functional.draw_negatives(draws, masked)
     x, y, codes = tensors(batch, "x", "y", "codes")
+
+    def contrast(x, y, codes, negatives, masked):
+        codes = codes if excludes else None
+        return functional.contrastive_loss(x, y, codes, negatives, masked, 0.1)
+
     arguments = (x, y, codes, negatives, masked)
-    found = numpy_of(functional.contrastive_loss(*arguments, 0.1))
-    np.testing.assert_allclose(found, expected_contrast(batch, numpy_of(negatives)), rtol=1e-4)
-    again = numpy_of(compiled(lambda *a: functional.contrastive_loss(*a, 0.1))(*arguments))
-    np.testing.assert_allclose(again, found, rtol=1e-4)
+    found = numpy_of(contrast(*arguments))
+    codes = batch["codes"] if excludes else None
+    expected = expected_contrast(batch, numpy_of(negatives), codes)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    np.testing.assert_allclose(numpy_of(compiled(contrast)(*arguments)), found, rtol=1e-4)
+
+
+def test_one_code_for_all_is_no_way_out_unless_frames_of_one_code_are_excluded(batch):
+    draws, masked = tensors(batch, "draws", "masked")
+    negatives = functional.draw_negatives(draws, masked)
+    same, codes = ops.ones((BATCH, FRAMES, DIM)), ops.zeros((BATCH, FRAMES), "int32")
+    excluded = functional.contrastive_loss(same, same, codes, negatives, masked, 0.1)
+    counted = functional.contrastive_loss(same, same, None, negatives, masked, 0.1)
+    assert numpy_of(excluded) == pytest.approx((0, 1), abs=1e-6)
+    assert numpy_of(counted) == pytest.approx((np.log(1 + NEGATIVES), 0), abs=1e-6)
 
 
 def test_contrast_has_a_finite_gradient_in_half_precision_and_at_zero(batch):

@@ -83,7 +83,8 @@ def contrastive_loss(context, quantized, codes, negatives, masked, temperature):
         context: `[batch, frames, dim]`, the transformer's projected output.
         quantized: `[batch, frames, dim]`, quantized features of the frames as they were.
         codes: `[batch, frames]` int; frames of one code have the same quantized features, and are
-            no distractors of each other.
+            no distractors of each other, as in the reference code. The loss is then 0 where all
+            frames have one code. `None` counts all distractors, as the equation does.
         negatives: `[batch, frames, negatives]` int, as `draw_negatives` gives them.
         masked: `[batch, frames]` bool.
         temperature: float, of the cosine.
@@ -99,9 +100,10 @@ def contrastive_loss(context, quantized, codes, negatives, masked, temperature):
     similarity = similarity_matrix(context, quantized) / temperature
     batch, frames, count = ops.shape(negatives)
     distractors = ops.take_along_axis(similarity, negatives, axis=2)
-    flat = ops.reshape(negatives, (batch, frames * count))
-    distractor_codes = ops.reshape(ops.take_along_axis(codes, flat, axis=1), (batch, frames, count))
-    distractors = ops.where(ops.equal(distractor_codes, codes[:, :, None]), LOG_ZERO, distractors)
+    if codes is not None:
+        flat = ops.reshape(negatives, (batch, frames * count))
+        others = ops.reshape(ops.take_along_axis(codes, flat, axis=1), (batch, frames, count))
+        distractors = ops.where(ops.equal(others, codes[:, :, None]), LOG_ZERO, distractors)
     positive = ops.diagonal(similarity, axis1=1, axis2=2)
     logits = ops.concatenate([positive[:, :, None], distractors], axis=2)
     masked = ops.cast(masked, "bool")

@@ -26,6 +26,11 @@ class ContrastiveModel(MaskedPretrainer):
         projection_dim: int, width in which output and quantized features are compared.
         temperature: float, of their cosine.
         diversity_weight: float, of the loss that keeps all entries in use.
+        exclude_same_code: bool, whether frames of one code are no distractors of each other, as in
+            the reference code. One code for all frames then brings the contrast to 0: a small
+            encoder went there within 100 updates.
+        feature_gradient_scale: float, of the gradient that reaches the front end, which else runs
+            ahead of the rest; 0.1 in the reference code.
         quantizer_temperature: tuple, as `GumbelQuantizer` takes it.
         name: str.
         **kwargs: of `keras.Model`.
@@ -64,6 +69,8 @@ class ContrastiveModel(MaskedPretrainer):
         projection_dim=256,
         temperature=0.1,
         diversity_weight=0.1,
+        exclude_same_code=False,
+        feature_gradient_scale=0.1,
         quantizer_temperature=(2.0, 0.9995, 0.5),
         name="contrastive",
         **kwargs,
@@ -75,6 +82,8 @@ class ContrastiveModel(MaskedPretrainer):
         self.projection_dim = projection_dim
         self.temperature = temperature
         self.diversity_weight = diversity_weight
+        self.exclude_same_code = exclude_same_code
+        self.feature_gradient_scale = feature_gradient_scale
         self.quantizer_temperature = tuple(quantizer_temperature)
         self.quantizer = GumbelQuantizer(
             groups, entries, projection_dim, self.quantizer_temperature, name="quantizer"
@@ -91,7 +100,9 @@ class ContrastiveModel(MaskedPretrainer):
 
     def call(self, inputs, training=None):
         """Encode and quantize; see the class for the arguments."""
-        features, encoded, masked, _ = self.encode_masked(inputs, training)
+        features, encoded, masked, _ = self.encode_masked(
+            inputs, training, self.feature_gradient_scale
+        )
         if self.backbone.feature_norm is not None:
             features = self.backbone.feature_norm(features)
         quantized, probabilities, codes = self.quantizer(features, training=training)
@@ -122,7 +133,7 @@ class ContrastiveModel(MaskedPretrainer):
         loss, accuracy = functional.contrastive_loss(
             y_pred["context"],
             y_pred["quantized"],
-            y_pred["codes"],
+            y_pred["codes"] if self.exclude_same_code else None,
             y_pred["negatives"],
             y_pred["masked"],
             self.temperature,
@@ -142,5 +153,7 @@ class ContrastiveModel(MaskedPretrainer):
             "projection_dim": self.projection_dim,
             "temperature": self.temperature,
             "diversity_weight": self.diversity_weight,
+            "exclude_same_code": self.exclude_same_code,
+            "feature_gradient_scale": self.feature_gradient_scale,
             "quantizer_temperature": self.quantizer_temperature,
         }

@@ -39,12 +39,13 @@ class MaskedPretrainer(SharedBatches, keras.Model):
         """
         super().compile(optimizer=optimizer, **kwargs)
 
-    def encode_masked(self, inputs, training):
+    def encode_masked(self, inputs, training, feature_gradient_scale=1.0):
         """Run the backbone with masked frames.
 
         Args:
             inputs: dict of the backbone's inputs.
             training: bool.
+            feature_gradient_scale: float, of the gradient that reaches the front end.
 
         Returns:
             Tuple of the front end's frames `[batch, frames, channels]`, the transformer's output
@@ -53,6 +54,10 @@ class MaskedPretrainer(SharedBatches, keras.Model):
         """
         backbone = self.backbone
         frames, mask = backbone.feature_encoder(inputs["waveform"], inputs["padding_mask"])
+        if feature_gradient_scale != 1.0:
+            # The same values, as the difference is 0.
+            constant = ops.stop_gradient(frames)
+            frames = constant + feature_gradient_scale * (frames - constant)
         batch, length = ops.shape(mask)
         masked = ops.logical_and(backbone.spec_augment.time_spans(batch, length), mask)
         outputs = backbone.contextualize(frames, mask, masked, training=training)

@@ -5,7 +5,7 @@ from keras import ops
 
 from pad_keras.models import ContrastiveModel, MaskedPredictionModel
 from pad_keras.optimizers import MonitoredAdamW
-from tests.backend import BACKEND, QUICK, numpy_of
+from tests.backend import BACKEND, QUICK, gradient, numpy_of
 from tests.models.test_alignment_distiller import speech_batch
 from tests.small import speech_student
 
@@ -15,6 +15,9 @@ MODELS = {
     ),
     "wav2vec2": lambda backbone: ContrastiveModel(
         backbone, negatives=5, entries=6, projection_dim=8
+    ),
+    "wav2vec2-excluding": lambda backbone: ContrastiveModel(
+        backbone, negatives=5, entries=6, projection_dim=8, exclude_same_code=True
     ),
 }
 LENGTHS = [9000, 7000, 8000]
@@ -63,6 +66,23 @@ def test_only_real_frames_are_masked_and_masked_frames_become_the_mask_embedding
     np.testing.assert_allclose(
         numpy_of(again["sequence_output"])[mask], numpy_of(encoded)[mask], atol=1e-5
     )
+
+
+def test_the_front_end_gets_a_share_of_the_gradient(inputs):
+    model = MODELS["wav2vec2"](backbone())
+
+    def slope(scale):
+        def total(waveform):
+            speech = {**inputs, "waveform": waveform}
+            return ops.sum(ops.square(model.encode_masked(speech, False, scale)[0]))
+
+        return gradient(total, inputs["waveform"])
+
+    whole = slope(1.0)
+    assert np.abs(whole).max() > 0
+    np.testing.assert_allclose(slope(0.25), 0.25 * whole, rtol=1e-4, atol=1e-7)
+    one, other = (model.encode_masked(inputs, False, scale)[0] for scale in (1.0, 0.25))
+    np.testing.assert_array_equal(numpy_of(one), numpy_of(other))
 
 
 def test_without_masked_frames_the_backbone_is_itself(inputs):
