@@ -257,7 +257,7 @@ def build_model(configuration, stage, backbone):
         return models.MaskedPredictionModel(
             backbone, stage.num_clusters, unmasked_weight=configuration.unmasked_weight
         )
-    return models.ContrastiveModel(backbone)
+    return models.ContrastiveModel(backbone, diversity_weight=configuration.diversity_weight)
 
 
 def compile_model(model, configuration, steps):

@@ -13,7 +13,7 @@ from experiments.pretraining.batches import FrontEnd, SpeechBatches, stretched
 from experiments.pretraining.configuration import Pretraining
 from experiments.pretraining.recordings import find_recordings, read_waveform
 from experiments.pretraining.report import print_report
-from experiments.pretraining.run import build_backbone, pretrain, save_encoder
+from experiments.pretraining.run import build_backbone, build_model, pretrain, save_encoder
 from pad_keras import callbacks
 from pad_keras.models import Wav2Vec2Backbone
 from tests.backend import BACKEND, DEVICES, MOST_DEVICES
@@ -68,6 +68,16 @@ def test_a_stopped_run_goes_on_to_the_same_end(base, whole, monkeypatch):
     for stage, expected in zip(results["history"], whole["history"], strict=True):
         for logs, wanted in zip(stage, expected, strict=True):
             assert logs == pytest.approx(wanted, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("objective", "name"), [("hubert", "unmasked_weight"), ("wav2vec2", "diversity_weight")]
+)
+def test_weights_of_losses_reach_the_model(base, objective, name):
+    configuration = dataclasses.replace(base, objective=objective, **{name: 0.3})
+    backbone = build_backbone(configuration)
+    model = build_model(configuration, configuration.stages()[0], backbone)
+    assert getattr(model, name) == 0.3
 
 
 def test_checkpointing_is_of_training_alone(base, tmp_path):
