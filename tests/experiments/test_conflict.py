@@ -57,10 +57,8 @@ def test_the_command(tmp_path, capsys):
         tiny=True,
     )
     results = conflict.main(settings)
-    assert (
-        json.loads((tmp_path / "out" / "conflict.json").read_text())["students"]
-        == (results["students"])
-    )
+    written = json.loads((tmp_path / "out" / "conflict.json").read_text())
+    assert written["students"] == results["students"]
     (row,) = results["students"].values()
     assert -1 <= row["lowest"] <= row["together"] <= 1
     assert row["norm of pad-glob"] > 0
