@@ -6,9 +6,9 @@ import gc
 import pathlib
 import warnings
 
-from pad_keras.data import SAMPLE_RATE
 from pad_keras.gpus import has_accelerator
 from pad_keras.models.wav2vec2.memory import training_bytes
+from pad_keras.models.wav2vec2.transformers_config import SAMPLE_RATE
 
 _MEMINFO = pathlib.Path("/proc/meminfo")
 _OWN_CGROUP, _CGROUPS = pathlib.Path("/proc/self/cgroup"), pathlib.Path("/sys/fs/cgroup")

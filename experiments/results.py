@@ -11,7 +11,6 @@ import keras
 from rich.console import Console
 from rich.table import Table
 
-from pad_keras.data.fingerprints import text_hash
 from pad_keras.files import write_atomically
 
 _PROJECT = pathlib.Path(__file__).parents[1]
@@ -94,6 +93,9 @@ def corpus_hash(utterances):
     Returns:
         str.
     """
+    # Where nothing is hashed, as in a pretraining, TensorFlow need not be installed.
+    from pad_keras.data.fingerprints import text_hash
+
     told = [[u.id, u.text, dict(u.labels), u.part, os.stat(u.audio).st_size] for u in utterances]
     return text_hash(json.dumps(told))
 

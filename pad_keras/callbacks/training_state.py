@@ -64,7 +64,7 @@ class TrainingState(keras.callbacks.Callback):
         return self.folder / "state.previous.npz"
 
     def on_train_batch_begin(self, batch, logs=None):
-        """Put torch's generators back; `fit` drew from them to start its loader of data."""
+        """Put torch's generators back; `fit` drew from them to build models and load data."""
         _set_torch_generators(self._generators)
         self._generators = {}
 
@@ -131,6 +131,8 @@ class TrainingState(keras.callbacks.Callback):
             raise ValueError(
                 f"No checkpoint in {self.folder} can be read; remove the folder to start anew."
             )
+        # What `fit` draws before its first batch depends on which models have run in this process.
+        self._generators = _torch_generators()
         return 0
 
     def _assign(self, model, arrays, meta, path):

@@ -8,7 +8,7 @@ from keras import ops
 
 from pad_keras.callbacks import BestStudent, TrainingState
 from pad_keras.models import UtteranceClassifier
-from tests.callbacks.runs import STEPS, new_distiller, train
+from tests.callbacks.runs import STEPS, batches, new_distiller, train
 from tests.small import speech_student
 
 
@@ -59,6 +59,19 @@ def test_a_killed_run_goes_on_as_if_it_had_not_stopped(tmp_path):
     assert best.epoch == whole_best.epoch
     iterations = [int(ops.convert_to_numpy(m.optimizer.iterations)) for m in (resumed, whole)]
     assert iterations == [4 * STEPS, 4 * STEPS]
+
+
+def test_a_run_without_a_checkpoint_begins_alike_whatever_ran_before(tmp_path):
+    losses = []
+    for name in ("cold", "warm"):
+        distiller = new_distiller()
+        state = TrainingState(tmp_path / name)
+        assert state.restore(distiller) == 0
+        if name == "warm":
+            distiller.evaluate(batches(distiller), steps=1, verbose=0)
+        train(distiller, 1, [state])
+        losses.append(state.history[0]["loss"])
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
 
 
 def test_the_checkpoint_holds_no_teacher(tmp_path):

@@ -151,10 +151,18 @@ def test_the_best_epoch_is_the_one_that_is_tested(whole):
 @pytest.mark.parametrize("devices", DEVICES)
 def test_a_run_that_was_killed_goes_on(devices, base, whole, monkeypatch):
     configuration = dataclasses.replace(base, name=f"killed-{devices}")
-    kill_in_the_second_epoch(configuration, monkeypatch)
+    kill(configuration, monkeypatch, at_step=5)
     shared = dataclasses.replace(base.training, devices=devices)
     resumed = distill(dataclasses.replace(configuration, training=shared))
     check_same_runs(resumed, whole, configuration.folder, base.folder)
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_starts_alike(base, whole, monkeypatch):
+    configuration = dataclasses.replace(base, name="killed-early")
+    kill(configuration, monkeypatch, at_step=1)
+    assert (configuration.folder / "teacher_units").is_dir()
+    assert not (configuration.folder / "state").exists()
+    check_same_runs(distill(configuration), whole, configuration.folder, base.folder)
 
 
 @pytest.mark.skipif(BACKEND != "tensorflow", reason="whose replicas draw in another way")
@@ -165,20 +173,20 @@ def test_replicas_that_were_killed_go_on(base, monkeypatch):
         for name in ("replicas", "killed-replicas")
     )
     whole = distill(unbroken)
-    kill_in_the_second_epoch(killed, monkeypatch)
+    kill(killed, monkeypatch, at_step=5)
     check_same_runs(distill(killed), whole, killed.folder, unbroken.folder)
 
 
-def kill_in_the_second_epoch(configuration, monkeypatch):
+def kill(configuration, monkeypatch, at_step):
     real = callbacks.TrainingSummary.on_train_batch_end
 
-    def kill(self, batch, logs=None):
+    def stop(self, batch, logs=None):
         real(self, batch, logs)
-        if self._step == 5:
+        if self._step == at_step:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(callbacks.TrainingSummary, "on_train_batch_end", kill)
+        patch.setattr(callbacks.TrainingSummary, "on_train_batch_end", stop)
         with pytest.raises(KeyboardInterrupt):
             distill(configuration)
     assert not (configuration.folder / "results.json").exists()
