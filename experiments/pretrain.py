@@ -5,9 +5,9 @@
     python -m experiments.pretrain --tiny                   # in a minute
 
 By HuBERT's masked prediction (arXiv 2106.07447): clusters of MFCC first, then of the encoder's own
-hidden states; or by wav2vec 2.0's contrast (arXiv 2006.11477). The script needs no TensorFlow:
-KERAS_BACKEND=jax or torch, for a GPU, with --precision mixed_bfloat16. Everything goes to
-runs/pretraining: configuration, results, `encoder` as a preset, checkpoints and
+hidden states; or by wav2vec 2.0's contrast (arXiv 2006.11477). The script needs no TensorFlow
+(KerasHub before 0.32 does): KERAS_BACKEND=jax or torch, for a GPU, with --precision mixed_bfloat16.
+Everything goes to runs/pretraining: configuration, results, `encoder` as a preset, checkpoints and
 `tensorboard --logdir runs`. The same command goes on where a killed one stopped.
 `--help` explains each field.
 """
