@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import numbers
 import os
 import pathlib
 
@@ -68,6 +69,11 @@ def read_json(path):
     if not isinstance(value, dict):
         raise ValueError(f"{path} must hold a JSON object, and holds {type(value).__name__}.")
     return value
+
+
+def is_count(value):
+    """Whether a value, of whatever kind, is a positive whole number."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
 
 
 def check_sizes(num_layers, parameters):

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import struct
 import zipfile
 
@@ -40,6 +41,9 @@ def keras_folder(tmp_path):
         ({"conv_dim": [8, 2**40, 8, 8, 8, 8, 8]}, "GB of memory"),
         ({"hidden_size": "16"}, "`hidden_dim` must be positive and whole, not '16'"),
         ({"num_attention_heads": 0}, "`num_heads` must be positive and whole, not 0"),
+        ({"conv_stride": [10**9] * 7}, "lie apart, at most 160,000 samples"),
+        ({"conv_stride": [5, 2, 2, 2, 2, 2, 10**9]}, "lie apart, at most 160,000 samples"),
+        ({"conv_kernel": [10**6, 3, 3, 3, 3, 2, 2]}, "lie apart, at most 160,000 samples"),
     ],
 )
 def test_sizes_that_no_machine_holds_are_refused_before_memory_is_taken(
@@ -48,6 +52,68 @@ def test_sizes_that_no_machine_holds_are_refused_before_memory_is_taken(
     change_json(transformers_folder / "config.json", **values)
     with pytest.raises(ValueError, match=rf"config\.json.*{message}"):
         Wav2Vec2Backbone.from_preset(str(transformers_folder))
+
+
+@pytest.mark.parametrize("value", [math.nan, -1.0, 0, math.inf, "1e-5", None, True])
+def test_an_epsilon_that_is_no_positive_number_is_refused(value, transformers_folder):
+    change_json(transformers_folder / "config.json", layer_norm_eps=value)
+    with pytest.raises(ValueError, match=r"config\.json.*`layer_norm_eps` must be a positive"):
+        Wav2Vec2Backbone.from_preset(str(transformers_folder))
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "do_stable_layer_norm",
+        "conv_bias",
+        "apply_spec_augment",
+        "feat_proj_layer_norm",
+        "conv_pos_batch_norm",
+    ],
+)
+@pytest.mark.parametrize("value", ["false", 0, None])
+def test_a_flag_that_is_neither_true_nor_false_is_refused(key, value, transformers_folder):
+    change_json(transformers_folder / "config.json", **{"model_type": "hubert", key: value})
+    with pytest.raises(ValueError, match=rf"config\.json.*`{key}` must be true or false"):
+        Wav2Vec2Backbone.from_preset(str(transformers_folder))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("layer_norm_epsilon", math.nan, "must be a positive and finite number, not nan"),
+        ("layer_norm_epsilon", "1e-5", "must be a positive and finite number, not '1e-5'"),
+        ("norm_first", "false", "must be true or false, not 'false'"),
+        ("conv_strides", [10**9] * 7, ".*lie apart, at most 160,000 samples"),
+    ],
+)
+def test_a_preset_of_kerashub_is_held_to_the_same(name, value, message, keras_folder):
+    path = keras_folder / "config.json"
+    config = json.loads(path.read_text())
+    config["config"][name] = value
+    path.write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=rf"{keras_folder}.*{message}"):
+        Wav2Vec2Backbone.from_preset(str(keras_folder))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("do_normalize", "false", "must be true or false, not 'false'"),
+        ("do_normalize", 1, "must be true or false, not 1"),
+        ("sampling_rate", 8000, "is 8000; .*16000 Hz"),
+        ("sampling_rate", "16000", "is '16000'; .*16000 Hz"),
+    ],
+)
+def test_audio_of_another_kind_is_refused(key, value, message, transformers_folder):
+    change_json(transformers_folder / "preprocessor_config.json", **{key: value})
+    with pytest.raises(ValueError, match=rf"preprocessor_config\.json.*`{key}` {message}"):
+        Wav2Vec2Backbone.from_preset(str(transformers_folder))
+
+
+def test_a_silent_preprocessor_takes_16_khz_as_it_is(transformers_folder):
+    (transformers_folder / "preprocessor_config.json").write_text("{}")
+    assert not Wav2Vec2Backbone.from_preset(str(transformers_folder)).normalize_waveform
 
 
 def test_a_header_that_promises_more_than_the_file_is_refused(transformers_folder):

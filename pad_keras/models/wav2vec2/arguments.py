@@ -3,15 +3,19 @@
 import math
 import numbers
 
-from pad_keras.models.reading import check_sizes
+from pad_keras.models.reading import check_sizes, is_count
+from pad_keras.models.wav2vec2.convolutions import receptive_field
 
 MODEL_TYPES = ("wav2vec2", "hubert")
+# 10 s at 16 kHz, 400 times a frame of wav2vec 2.0: few utterances would give a single frame, and
+# beyond it a model loads that can take no audio.
+_LONGEST_FRAME = 160_000
 
 
 def check_convolutions(filters, kernels, strides, norm):
     """Refuse a front end whose parts do not fit together."""
     for name, sizes in (("filters", filters), ("kernels", kernels), ("strides", strides)):
-        if not isinstance(sizes, tuple | list) or not all(map(_is_count, sizes)):
+        if not isinstance(sizes, tuple | list) or not all(map(is_count, sizes)):
             raise ValueError(
                 f"`conv_{name}` must have a positive and whole size for each convolution, not "
                 f"{sizes!r}."
@@ -20,6 +24,14 @@ def check_convolutions(filters, kernels, strides, norm):
         raise ValueError(
             "`conv_filters`, `conv_kernels` and `conv_strides` must have one entry for each "
             f"convolution; they have {len(filters)}, {len(kernels)} and {len(strides)}."
+        )
+    # The last stride is in the step alone.
+    samples, step = receptive_field(kernels, strides), math.prod(strides)
+    if max(samples, step) > _LONGEST_FRAME:
+        raise ValueError(
+            "`conv_kernels` and `conv_strides` must give frames that see, and lie apart, at most "
+            f"{_LONGEST_FRAME:,} samples; those of {kernels!r} and {strides!r} see {samples:,} and "
+            f"lie {step:,} apart."
         )
     if norm not in ("group", "layer"):
         raise ValueError(f'`conv_norm` must be "group" or "layer", not {norm!r}.')
@@ -62,12 +74,23 @@ def check_model_type(model_type):
 def check_counts(**counts):
     """Refuse sizes that are no positive integers."""
     for name, value in counts.items():
-        if not _is_count(value):
+        if not is_count(value):
             raise ValueError(f"`{name}` must be positive and whole, not {value!r}.")
 
 
-def _is_count(value):
-    return isinstance(value, numbers.Integral) and not isinstance(value, bool) and value > 0
+def check_positive(**values):
+    """Refuse what is no positive and finite number, and NaN, which no comparison refuses."""
+    for name, value in values.items():
+        is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+        if not (is_number and 0 < value < math.inf):
+            raise ValueError(f"`{name}` must be a positive and finite number, not {value!r}.")
+
+
+def check_flags(**flags):
+    """Refuse what is neither true nor false: the text "false" would count as true."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"`{name}` must be true or false, not {value!r}.")
 
 
 def check_memory(

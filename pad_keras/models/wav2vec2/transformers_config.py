@@ -1,6 +1,7 @@
 """Configuration files of the transformers library for wav2vec 2.0 and HuBERT."""
 
-from pad_keras.models.reading import read_json
+from pad_keras.models.reading import read_json, reading
+from pad_keras.models.wav2vec2.arguments import check_flags, check_positive
 
 CONFIG_FILE = "config.json"
 PREPROCESSOR_FILE = "preprocessor_config.json"
@@ -61,6 +62,7 @@ REFERENCE_DEFAULTS = {
     "mask_time_length": 10,
     "mask_feature_prob": 0.0,
     "mask_feature_length": 10,
+    "apply_spec_augment": True,
     "feat_proj_layer_norm": True,
     "conv_pos_batch_norm": False,
 }
@@ -84,7 +86,8 @@ def read_config(folder):
         dict of arguments of `Wav2Vec2Backbone`.
 
     Raises:
-        ValueError: if the checkpoint needs what the backbone does not compute, by its key.
+        ValueError: if the checkpoint needs what the backbone does not compute, or a value is of
+            the wrong kind, by its key.
     """
     path = folder / CONFIG_FILE
     config = read_json(path)
@@ -98,14 +101,32 @@ def read_config(folder):
     keys = dict(CONFIG_KEYS)
     if config["model_type"] == "hubert":
         keys.update(HUBERT_KEYS)
+    read = (*keys.values(), "apply_spec_augment")
+    with reading(path):
+        check_positive(layer_norm_eps=values["layer_norm_eps"])
+        check_flags(**{k: values[k] for k in read if isinstance(REFERENCE_DEFAULTS.get(k), bool)})
     arguments = {name: values[key] for name, key in keys.items()}
-    if not values.get("apply_spec_augment", True):
+    if not values["apply_spec_augment"]:
         arguments["mask_time_prob"] = arguments["mask_feature_prob"] = 0.0
     preprocessor = folder / PREPROCESSOR_FILE
     if preprocessor.is_file():
-        settings = read_json(preprocessor)
-        arguments["normalize_waveform"] = bool(settings.get("do_normalize", False))
+        arguments["normalize_waveform"] = _read_normalisation(preprocessor)
     return arguments
+
+
+def _read_normalisation(path):
+    """Whether a checkpoint wants waveforms normalised; another sampling rate is refused."""
+    settings = read_json(path)
+    rate = settings.get("sampling_rate", SAMPLE_RATE)
+    if rate != SAMPLE_RATE:
+        raise ValueError(
+            f"{path}: `sampling_rate` is {rate!r}; Wav2Vec2Backbone takes audio of {SAMPLE_RATE} "
+            "Hz only."
+        )
+    normalise = settings.get("do_normalize", False)
+    with reading(path):
+        check_flags(do_normalize=normalise)
+    return normalise
 
 
 def reference_config(backbone):
