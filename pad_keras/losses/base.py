@@ -49,14 +49,14 @@ class AlignmentLoss(keras.distillation.DistillationLoss):
         raise NotImplementedError(f"{type(self).__name__} must implement compute_loss.")
 
     def validate_outputs(self, teacher_outputs, student_outputs):
-        """Check that both sides are units of one width.
+        """Check that both sides are units of one width, and of as many utterances.
 
         Args:
             teacher_outputs: dict of text units.
             student_outputs: dict of speech units.
 
         Raises:
-            ValueError: if an entry is missing or the widths differ.
+            ValueError: if an entry is missing, or widths or numbers of utterances differ.
         """
         for side, units in (("teacher", teacher_outputs), ("student", student_outputs)):
             missing = [key for key in UNIT_KEYS if key not in units]
@@ -71,6 +71,12 @@ class AlignmentLoss(keras.distillation.DistillationLoss):
                 f"The teacher's units are {widths[0]} wide and the student's {widths[1]}. Give "
                 "the AlignmentDistiller a student of another width only together with its "
                 "projection (`projection_dim`)."
+            )
+        sizes = [units["embeddings"].shape[0] for units in (teacher_outputs, student_outputs)]
+        if None not in sizes and sizes[0] != sizes[1]:
+            raise ValueError(
+                f"The teacher's units are of {sizes[0]} utterances and the student's of "
+                f"{sizes[1]}; a batch needs a text for each waveform."
             )
 
     def unit_weights(self, units, weighting=None):

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from pad_keras.losses import functional
-from pad_keras.losses.base import AlignmentLoss
+from pad_keras.losses.base import WEIGHTINGS, AlignmentLoss
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
@@ -15,9 +15,11 @@ class SequenceAlignment(AlignmentLoss):
 
     Args:
         name: str, name of this loss in logs.
+        weighting: str, as of the other losses, that all may be built alike; without effect, as
+            one vector a side is compared.
 
     Raises:
-        ValueError: if the teacher's units carry no `cls`.
+        ValueError: for an unknown weighting, or if the teacher's units carry no `cls`.
 
     Reference:
         SPLAT (arXiv 2010.02295), sequence-level alignment.
@@ -29,8 +31,10 @@ class SequenceAlignment(AlignmentLoss):
     ```
     """
 
-    def __init__(self, name="sequence_alignment"):
-        super().__init__(weighting="uniform", name=name)
+    weightings = WEIGHTINGS
+
+    def __init__(self, name="sequence_alignment", *, weighting="uniform"):
+        super().__init__(weighting=weighting, name=name)
 
     def compute_loss(self, teacher_outputs, student_outputs, **kwargs):
         """Loss of a batch; see the class.
@@ -53,4 +57,4 @@ class SequenceAlignment(AlignmentLoss):
 
     def get_config(self):
         """Arguments that rebuild this loss."""
-        return {"name": self.name}
+        return {"name": self.name, "weighting": self.weighting}

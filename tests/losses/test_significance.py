@@ -76,3 +76,12 @@ def test_weights_without_mass_become_uniform():
 def test_wrong_attention_is_refused_by_name(scores):
     with pytest.raises(ValueError, match="attention_scores"):
         functional.significance_prior(scores, np.ones((2, 4)))
+
+
+def test_padding_is_no_unit_whatever_the_unit_mask_says():
+    found = numpy_of(
+        functional.significance_prior(
+            np.full((1, 2, 1, 3, 3), 1 / 3, "float32"), [[1, 1, 0], [0, 0, 0]], np.ones((2, 3))
+        )
+    )
+    np.testing.assert_allclose(found, [[0.5, 0.5, 0.0], [0.0, 0.0, 0.0]], atol=1e-6)

@@ -197,3 +197,17 @@ def test_compiled_anchors_and_spans_equal_the_eager_ones():
     arguments = units["significance"], units["embeddings"]
     eager, fast = numpy_of(chain(*arguments)), numpy_of(compiled(chain)(*arguments))
     np.testing.assert_allclose(fast, eager, atol=1e-5)
+
+
+def test_special_tokens_between_words_are_in_none():
+    # [CLS] a b [SEP] c ##d [SEP]; [CLS] ##a b c [SEP]; [CLS] ##a [SEP] ##b ##c [SEP].
+    is_piece = [[0, 1, 1, 0, 1, 1, 0], [0, 1, 1, 1, 0, 0, 0], [0, 1, 0, 1, 1, 0, 0]]
+    continues = [[0, 0, 0, 0, 0, 1, 0], [0, 1, 0, 0, 0, 0, 0], [0, 1, 0, 1, 1, 0, 0]]
+    starts, ends = numpy_of(
+        compiled(functional.word_spans)(np.array(is_piece), np.array(continues))
+    )
+    found = [
+        [(int(a), int(b)) for a, b in zip(*row, strict=True) if b > a]
+        for row in zip(starts, ends, strict=True)
+    ]
+    assert found == [[(1, 2), (2, 3), (4, 6)], [(1, 2), (2, 3), (3, 4)], [(1, 2), (3, 5)]]

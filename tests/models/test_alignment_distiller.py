@@ -200,6 +200,24 @@ def test_a_loaded_distiller_trains_on(tmp_path):
     assert int(loaded.optimizer.iterations) == 2
 
 
+def test_a_teacher_stays_frozen_when_all_else_is_thawed():
+    distiller = distiller_for()
+    trained = len(distiller.trainable_variables)
+    distiller.trainable = False
+    assert not distiller.trainable_variables
+    distiller.trainable = True
+    assert len(distiller.trainable_variables) == trained
+    assert not distiller.teacher.trainable_variables
+
+
+def test_a_text_for_each_waveform_is_needed():
+    distiller = distiller_for()
+    inputs = batch(distiller.teacher, count=2)
+    inputs["text"] = {name: value[:1] for name, value in inputs["text"].items()}
+    with pytest.raises(ValueError, match="are of 1 utterances and the student's of 2"):
+        distiller.compute_loss(inputs)
+
+
 def test_wrong_use_is_explained():
     distiller = distiller_for()
     with pytest.raises(ValueError, match="distillation_losses"):

@@ -282,6 +282,26 @@ def test_a_slot_filler_keeps_its_augmentation_in_its_config():
         assert SlotFiller.from_config(config).spec_augment is spec_augment
 
 
+@pytest.mark.parametrize("kind", [classifier, filler])
+def test_a_frozen_encoder_stays_frozen_when_all_else_is_thawed(kind):
+    model = kind()
+    trained = len(model.trainable_variables)
+    model.trainable = False
+    model.trainable = True
+    assert len(model.trainable_variables) == trained
+
+
+def test_an_id_that_is_no_label_does_not_go_unnoticed():
+    model = classifier()
+    speech, targets = with_targets(classifier)
+    targets["object"] = np.array([0, 1, 2, 3], "int32")
+    try:
+        loss = numpy_of(model.compute_loss(y=targets, y_pred=model(speech)))
+    except Exception as error:  # Of a kind of each backend's own.
+        loss = str(error) and np.nan
+    assert np.isnan(loss)
+
+
 def test_wrong_labels_are_explained():
     with pytest.raises(ValueError, match="'action' must be different names"):
         UtteranceClassifier(speech_student(), {"action": ("on", "on")})

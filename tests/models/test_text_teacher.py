@@ -126,6 +126,21 @@ def test_words_are_the_mean_of_their_pieces():
         )
 
 
+def test_words_of_two_sentences_leave_out_what_is_between():
+    teacher = text_teacher(text_units="word")
+    the, walk, ing = (teacher.tokenizer.token_to_id(piece) for piece in ("the", "walk", "##ing"))
+    start, end = teacher.cls_token_id, teacher.sep_token_id
+    ids = np.array([[start, the, end, walk, ing, end]], "int32")
+    inputs = {"segment_ids": np.zeros_like(ids), "padding_mask": np.ones_like(ids)}
+    # Numbers of any type are ids.
+    words = numpy_of(teacher({**inputs, "token_ids": ids.astype("float32")}))
+    pieces = numpy_of(text_teacher()({**inputs, "token_ids": ids}))
+    assert words["mask"].sum() == 2
+    np.testing.assert_allclose(words["significance"].sum(), 1.0, atol=1e-6)
+    expected = pieces["embeddings"][0, 3:5].mean(axis=0)
+    np.testing.assert_allclose(words["embeddings"][0, 1], expected, atol=1e-5)
+
+
 def test_idf_is_that_of_the_formula():
     teacher = text_teacher()
     teacher.adapt_idf(["the cat", "the the dog", "the"])

@@ -49,8 +49,8 @@ def significance_prior(attention_scores, padding_mask, unit_mask=None):
             probabilities, one a layer; or one tensor of that shape (a single layer); or a stack
             `[layers, batch, heads, queries, keys]`.
         padding_mask: `[batch, keys]`, true where a position is real.
-        unit_mask: `[batch, keys]`, true where a position is a unit of the alignment. Defaults to
-            `padding_mask`.
+        unit_mask: `[batch, keys]`, true where a position is a unit of the alignment; padding is
+            none, whatever it says. Defaults to `padding_mask`.
 
     Returns:
         `[batch, keys]` float32; a row sums to 1 over its units and is 0 elsewhere.
@@ -70,7 +70,10 @@ def significance_prior(attention_scores, padding_mask, unit_mask=None):
     """
     layers = _as_layers(attention_scores)
     received = [received_attention(scores, padding_mask) for scores in layers]
-    return mean_prior(received, padding_mask if unit_mask is None else unit_mask)
+    is_unit = ops.cast(padding_mask, "bool")
+    if unit_mask is not None:
+        is_unit = ops.logical_and(is_unit, ops.cast(unit_mask, "bool"))
+    return mean_prior(received, is_unit)
 
 
 def mean_prior(received, unit_mask):

@@ -207,7 +207,7 @@ def pool_spans(x, starts, ends, weights=None):
 
     ```python
     x = keras.ops.reshape(keras.ops.arange(4.0), (1, 4, 1))
-    pool_spans(x, [[0, 1]], [[2, 4]])  # [[[0.5], [2.5]]]
+    pool_spans(x, [[0, 2]], [[2, 4]])  # [[[0.5], [2.5]]]
     ```
     """
     starts, ends = ops.cast(starts, "int32"), ops.cast(ends, "int32")
@@ -256,9 +256,9 @@ def word_spans(is_piece, continues):
     """Spans of the word pieces of each word.
 
     Args:
-        is_piece: `[batch, tokens]` bool, true where a token is a word piece; pieces follow one
-            another.
-        continues: `[batch, tokens]` bool, true where a piece continues the word before it.
+        is_piece: `[batch, tokens]` bool, true where a token is a word piece.
+        continues: `[batch, tokens]` bool, true where a piece continues the word before it. One
+            that follows no piece, but a special token, begins a word.
 
     Returns:
         `(starts, ends)`, each `[batch, tokens]` int32, words first and in order; `start == end`
@@ -272,15 +272,15 @@ def word_spans(is_piece, continues):
     ```
     """
     is_piece, continues = ops.cast(is_piece, "bool"), ops.cast(continues, "bool")
+    follows_piece = ops.pad(ops.cast(is_piece, "int32"), [[0, 0], [1, 0]])[:, :-1] > 0
+    continues = ops.logical_and(continues, follows_piece)
     is_start = ops.logical_and(is_piece, ops.logical_not(continues))
-    word_of_piece = ops.cumsum(ops.cast(is_start, "int32"), axis=-1) - 1
+    # The special tokens that follow a word are counted with it, but only its pieces are in it.
+    word = (ops.cumsum(ops.cast(is_start, "int32"), axis=-1) - 1)[:, None, :]
     words = ops.arange(ops.shape(is_piece)[1], dtype="int32")[None, :, None]
-    # Pieces before word w; pieces follow one another, from the first on.
-    is_before = ops.logical_and(is_piece[:, None, :], word_of_piece[:, None, :] < words)
-    first = ops.cast(ops.argmax(ops.cast(is_piece, "int32"), axis=-1), "int32")[:, None]
-    starts = ops.sum(ops.cast(is_before, "int32"), axis=-1) + first
-    stop = ops.sum(ops.cast(is_piece, "int32"), axis=-1, keepdims=True) + first
-    return starts, ops.concatenate([starts[:, 1:], stop], axis=1)
+    starts = ops.sum(ops.cast(word < words, "int32"), axis=-1)
+    is_own = ops.logical_and(is_piece[:, None, :], ops.equal(word, words))
+    return starts, starts + ops.sum(ops.cast(is_own, "int32"), axis=-1)
 
 
 def take_frames(x, indices):

@@ -68,6 +68,7 @@ class MaskedPretrainer(SharedBatches, keras.Model):
         return {
             "backbone": keras.saving.serialize_keras_object(self.backbone),
             "name": self.name,
+            "dtype": keras.dtype_policies.serialize(self.dtype_policy),
         }
 
     @classmethod

@@ -7,6 +7,7 @@ import keras_hub
 from keras import ops
 
 from pad_keras.losses.functional import mean_prior
+from pad_keras.models.frozen_parts import FrozenParts
 from pad_keras.models.reading import check_finite, reading
 from pad_keras.models.shared_batches import SharedBatches
 from pad_keras.models.wav2vec2 import (
@@ -25,7 +26,7 @@ from pad_keras.models.wav2vec2.transformer import TransformerLayer, dense
 
 
 @keras.saving.register_keras_serializable(package="pad_keras")
-class Wav2Vec2Backbone(SharedBatches, keras_hub.models.Backbone):
+class Wav2Vec2Backbone(FrozenParts, SharedBatches, keras_hub.models.Backbone):
     """wav2vec 2.0 or HuBERT speech encoder: 16 kHz waveform to frames of 20 ms.
 
     It also computes the attention-based significance prior of the frames, layer by layer, so that
@@ -165,6 +166,19 @@ class Wav2Vec2Backbone(SharedBatches, keras_hub.models.Backbone):
             mask_time_prob=mask_time_prob,
             mask_feature_prob=mask_feature_prob,
         )
+        arguments.check_positive(layer_norm_epsilon=layer_norm_epsilon)
+        arguments.check_flags(
+            conv_bias=conv_bias,
+            positional_batch_norm=positional_batch_norm,
+            norm_first=norm_first,
+            feature_projection_norm=feature_projection_norm,
+            batch_independent=batch_independent,
+            normalize_waveform=normalize_waveform,
+            normalize_hidden_states=normalize_hidden_states,
+            freeze_feature_encoder=freeze_feature_encoder,
+            gradient_checkpointing=gradient_checkpointing,
+            stop_significance_gradient=stop_significance_gradient,
+        )
         arguments.check_memory(
             conv_filters,
             conv_kernels,
@@ -289,17 +303,9 @@ class Wav2Vec2Backbone(SharedBatches, keras_hub.models.Backbone):
         self.significance_layers = None if significance_layers is None else chosen_layers
         self.model_type = model_type
 
-    @property
-    def trainable(self):
-        """Whether it is trained: of all, if set, but for a front end that is frozen for good."""
-        return keras.Model.trainable.fget(self)
-
-    @trainable.setter
-    def trainable(self, value):
-        keras.Model.trainable.fset(self, value)
-        # Not there yet while Keras constructs the model.
-        if getattr(self, "freeze_feature_encoder", False):
-            self.feature_encoder.trainable = False
+    def frozen_parts(self):
+        """The front end, if it is frozen for good."""
+        return [self.feature_encoder] if getattr(self, "freeze_feature_encoder", False) else []
 
     def contextualize(self, frames, mask, masked=None, training=None):
         """From the front end's frames to the outputs: the backbone without its front end.

@@ -116,7 +116,7 @@ class FeatureEncoder(keras.layers.Layer):
 
     def call(self, waveform, padding_mask):
         """Compute frames and mask; see the class for the arguments."""
-        self._check_length(waveform.shape[1])
+        self._check_shapes(waveform.shape, padding_mask.shape)
         valid = ops.cast(padding_mask, "bool")
         # `where`, not a product: NaN times zero is NaN.
         waveform = ops.where(valid, ops.cast(waveform, "float32"), 0.0)
@@ -132,8 +132,15 @@ class FeatureEncoder(keras.layers.Layer):
             x = ops.stop_gradient(x)
         return x, sequence_mask(counts, ops.shape(x)[1])
 
-    def _check_length(self, samples):
-        """Refuse what would give no frame; an unknown length is left to the convolutions."""
+    def _check_shapes(self, waveform_shape, mask_shape):
+        """Refuse what would give no frame or spread a mask; what is not known passes."""
+        for size, other in zip(waveform_shape, mask_shape, strict=False):
+            if None not in (size, other) and size != other:
+                raise ValueError(
+                    f"`padding_mask` {tuple(mask_shape)} must have the shape of `waveform` "
+                    f"{tuple(waveform_shape)}."
+                )
+        samples = waveform_shape[1]
         shortest = receptive_field(self.kernels, self.strides)
         if samples is not None and samples < shortest:
             raise ValueError(

@@ -129,3 +129,10 @@ def test_a_model_is_saved_and_loaded(name, inputs, tmp_path):
 def test_a_backbone_that_masks_nothing_is_refused(name):
     with pytest.raises(ValueError, match=r"mask_time_prob=0\.0.*build it with"):
         MODELS[name](speech_student())
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_dtype_policy_comes_back(name):
+    kind = type(MODELS[name](backbone()))
+    model = kind.from_config({**MODELS[name](backbone()).get_config(), "dtype": "mixed_bfloat16"})
+    assert kind.from_config(model.get_config()).dtype_policy.name == "mixed_bfloat16"

@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from pad_keras.models.wav2vec2.convolutions import ConvBlock, frame_counts, receptive_field
+from pad_keras.models.wav2vec2.feature_encoder import FeatureEncoder
 from pad_keras.models.wav2vec2.layers import PositionalConvEmbedding, SpecAugment
 from pad_keras.models.wav2vec2.transformer import SelfAttention, TransformerLayer
 from tests.backend import BACKEND
@@ -169,3 +170,9 @@ def test_the_next_layer_waits_until_a_map_is_reduced():
             o for o in (*(i.op for i in op.inputs), *op.control_inputs) if o.name not in before
         ]
     assert received.name in before
+
+
+def test_a_mask_is_not_spread_over_waveforms():
+    encoder = FeatureEncoder((8,), (10,), (5,))
+    with pytest.raises(ValueError, match=r"`padding_mask` \(1, 800\) must have the shape of"):
+        encoder(np.ones((3, 800), "float32"), np.ones((1, 800), "bool"))
