@@ -57,7 +57,8 @@ class AlignmentSummary(keras.callbacks.Callback):
         with self._writer.as_default(step=0):
             for utterance, waveform in zip(self._shown(), self._waveforms(), strict=False):
                 tf.summary.audio(f"alignment/{utterance.id}", waveform[None, :, None], _SAMPLE_RATE)
-        self._draw(0)
+        if not int(ops.convert_to_numpy(self.model.optimizer.iterations)):  # Not a resumed run.
+            self._draw(0)
 
     def on_epoch_end(self, epoch, logs=None):
         """Draw every few epochs."""

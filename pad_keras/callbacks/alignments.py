@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops, tree
 
 from pad_keras.losses import SpanAlignment, functional
+from pad_keras.losses.local_alignment import LocalAlignmentLoss
 
 
 @dataclasses.dataclass
@@ -36,7 +37,8 @@ class Alignment:
 def alignments(distiller, batch):
     """Alignments of a batch.
 
-    Spans are those of the distiller's `SpanAlignment`, if it has one; else single frames.
+    Spans are those of the distiller's `SpanAlignment`, if it has one; else single frames. Cosines
+    are those of its local loss, so of centred units if that has `centre_units`.
 
     Args:
         distiller: `pad_keras.models.AlignmentDistiller`.
@@ -49,12 +51,17 @@ def alignments(distiller, batch):
     # predict_on_batch is the backend's compiled function; a direct call would run eagerly.
     student = distiller.predict_on_batch(batch)
     teacher = tree.map_structure(ops.convert_to_numpy, distiller.teacher_units(batch))
-    pool = next(
-        (loss for loss in distiller.distillation_losses if isinstance(loss, SpanAlignment)), None
+    local = [loss for loss in distiller.distillation_losses if isinstance(loss, LocalAlignmentLoss)]
+    # That which has spans, if one has.
+    local.sort(key=lambda loss: not isinstance(loss, SpanAlignment))
+    compared, spans = (student, teacher), None
+    if local:
+        compared = [local[0].local_units(units) for units in compared]
+    if local and isinstance(local[0], SpanAlignment):
+        spans = tree.map_structure(ops.convert_to_numpy, local[0].spans(*reversed(compared)))
+    student["compared"], teacher["compared"] = (
+        ops.convert_to_numpy(units["embeddings"]) for units in compared
     )
-    spans = None
-    if pool is not None:
-        spans = tree.map_structure(ops.convert_to_numpy, pool.spans(teacher, student))
     units = range(len(student["mask"]))
     return [_alignment(*_cut(student, teacher, spans, index)) for index in units]
 
@@ -64,10 +71,13 @@ def _cut(student, teacher, spans, index):
     sides = []
     for side in (student, teacher):
         valid = np.asarray(side["mask"][index], bool)
-        sides.append((side["embeddings"][index][valid], side["significance"][index][valid]))
+        sides.append(
+            [side[key][index][valid] for key in ("embeddings", "significance", "compared")]
+        )
     if spans is None:
-        frames = np.arange(len(sides[0][0]))
-        found = sides[0][0], np.stack([frames, frames + 1], axis=1), np.zeros(0, int)
+        *_, compared = sides[0]
+        frames = np.arange(len(compared))
+        found = compared, np.stack([frames, frames + 1], axis=1), np.zeros(0, int)
     else:
         valid, anchors = np.asarray(spans["mask"][index], bool), spans["anchors"][index]
         edges = np.stack([spans["starts"][index], spans["ends"][index]], axis=1)
@@ -76,10 +86,10 @@ def _cut(student, teacher, spans, index):
 
 
 def _alignment(speech, text, found):
-    (frames, significance), (tokens, text_significance) = speech, text
+    (frames, significance, compared), (tokens, text_significance, compared_text) = speech, text
     pooled, edges, anchors = found
     similarity = ops.convert_to_numpy(
-        functional.similarity_matrix(np.concatenate([frames, pooled])[None], tokens[None])
+        functional.similarity_matrix(np.concatenate([compared, pooled])[None], compared_text[None])
     )[0]
     best = np.zeros((len(tokens), 2), edges.dtype)
     if len(edges):

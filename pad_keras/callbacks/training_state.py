@@ -144,6 +144,12 @@ class TrainingState(keras.callbacks.Callback):
                 f"The checkpoint {path} is of another configuration ({changes}). Give the old "
                 "one to go on, or another folder to start anew."
             )
+        if len(meta["callbacks"]) != len(self.callbacks):
+            raise ValueError(
+                f"The checkpoint {path} has the states of {len(meta['callbacks'])} callbacks, and "
+                f"`callbacks` has {len(self.callbacks)}. Give as many to go on, or another folder "
+                "to start anew."
+            )
         if not model.optimizer.built:
             model.optimizer.build(model.trainable_variables)
         generators = {name: arrays.pop(name) for name in list(arrays) if name.startswith(_TORCH)}

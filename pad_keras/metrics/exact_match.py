@@ -41,16 +41,9 @@ class ExactMatch(RatioMetric):
             sample_weight: `[batch]`, or `None`.
 
         Raises:
-            ValueError: if the groups of the two differ.
+            ValueError: if the groups of the two, or their numbers of utterances differ.
         """
-        rights = [
-            ops.equal(
-                ops.cast(ops.argmax(scores, axis=-1), "int32"),
-                # A column would be compared with every row.
-                ops.cast(ops.reshape(ids, (-1,)), "int32"),
-            )
-            for ids, scores in _groups(y_true, y_pred)
-        ]
+        rights = [_right(ids, scores) for ids, scores in _groups(y_true, y_pred)]
         right = rights[0]
         for other in rights[1:]:
             right = ops.logical_and(right, other)
@@ -59,6 +52,19 @@ class ExactMatch(RatioMetric):
         weight = ops.cast(ops.reshape(weight, (-1,)), "float32")
         self.total.assign_add(ops.sum(right * weight))
         self.count.assign_add(ops.sum(weight))
+
+
+def _right(ids, scores):
+    """Which utterances of a group are right; of NaN scores, as of a diverged head, none."""
+    scores = ops.convert_to_tensor(scores)
+    # A column would be compared with every row, and so would a single id.
+    ids = ops.cast(ops.reshape(ids, (-1,)), "int32")
+    sizes = ids.shape[0], scores.shape[0]
+    if None not in sizes and sizes[0] != sizes[1]:
+        raise ValueError(f"y_true has {sizes[0]} ids and y_pred scores of {sizes[1]} utterances.")
+    found = ops.cast(ops.argmax(scores, axis=-1), "int32")
+    is_number = ops.logical_not(ops.any(ops.isnan(scores), axis=-1))
+    return ops.logical_and(ops.equal(found, ids), is_number)
 
 
 def _groups(y_true, y_pred):

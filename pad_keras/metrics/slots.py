@@ -85,12 +85,17 @@ class _TextMetric(RatioMetric):
         """Add utterances.
 
         Args:
-            y_true: sequence of str, texts with markers.
-            y_pred: sequence of str of the same length.
+            y_true: sequence of str (or UTF-8 bytes, or a TensorFlow tensor of these), texts with
+                markers.
+            y_pred: the same, of the same length.
 
         Raises:
+            TypeError: if one is no sequence of texts, such as a single str.
             ValueError: if the lengths differ.
         """
+        for name, texts in (("y_true", y_true), ("y_pred", y_pred)):
+            if isinstance(texts, str | bytes):
+                raise TypeError(f"`{name}` must be a sequence of texts, got the text {texts!r}.")
         if len(y_true) != len(y_pred):
             raise ValueError(f"{len(y_true)} references and {len(y_pred)} hypotheses.")
         pairs = zip(map(_text, y_pred), map(_text, y_true), strict=True)
@@ -163,4 +168,10 @@ class SlotValueCER(_TextMetric):
 
 
 def _text(value):
-    return value.decode("utf-8") if isinstance(value, bytes) else str(value)
+    if hasattr(value, "numpy"):  # An element of a TensorFlow tensor.
+        value = value.numpy()
+    if isinstance(value, bytes):
+        return value.decode("utf-8")
+    if not isinstance(value, str):
+        raise TypeError(f"A text must be a str, got {value!r} ({type(value).__name__}).")
+    return value

@@ -105,3 +105,21 @@ def test_word_times_must_fit_the_transcript():
     )
     with pytest.raises(ValueError, match="u2: .* word times for"):
         evaluation.evaluate(distiller)
+
+
+@pytest.mark.parametrize("kind", [SpanAlignment, TokenAlignment])
+def test_best_spans_of_centred_units_are_those_of_the_loss(kind):
+    distiller = new_distiller(losses=kind(centre_units=True), dropout=0.0)
+    inputs = batch(distiller.teacher)
+    units = distiller.predict_on_batch(inputs)
+    text = numpy_of(distiller.teacher_units(inputs))
+    for row, one in enumerate(alignments(distiller, inputs)):
+        sides = [side["embeddings"][row][side["mask"][row]] for side in (units, text)]
+        frames, tokens = (side - side.mean(axis=0) for side in sides)
+        pooled = [frames[start:end].mean(axis=0) for start, end in one.spans]
+        for token, (start, end) in zip(tokens, one.best, strict=True):
+            values = [cosine(span, token) for span in pooled]
+            mine = cosine(frames[start:end].mean(axis=0), token)
+            assert mine == pytest.approx(max(values), abs=1e-3)
+        # Retrieval compares the units as they are.
+        np.testing.assert_allclose(one.speech, one.significance @ sides[0], rtol=1e-4, atol=1e-5)

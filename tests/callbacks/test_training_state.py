@@ -202,3 +202,13 @@ def test_a_full_disk_keeps_the_checkpoints(tmp_path, monkeypatch):
     with pytest.raises(OSError, match=r"MB free; make room.*state\.npz"):
         state.save(model, 3)
     assert {path.name: path.read_bytes() for path in state.folder.iterdir()} == before
+
+
+def test_other_callbacks_are_refused_before_anything_changes(tmp_path):
+    run(tmp_path, epochs=1)
+    fresh = new_distiller(7, student_dim=24)
+    before = weights_of(fresh)
+    with pytest.raises(ValueError, match="has the states of 1 callbacks, and `callbacks` has 0"):
+        TrainingState(tmp_path / "state").restore(fresh)
+    for found, expected in zip(weights_of(fresh), before, strict=True):
+        np.testing.assert_array_equal(found, expected)

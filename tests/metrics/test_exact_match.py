@@ -73,3 +73,13 @@ def test_it_serialises():
     restored = keras.metrics.deserialize(keras.metrics.serialize(ExactMatch(name="intent")))
     assert isinstance(restored, ExactMatch)
     assert restored.name == "intent"
+
+
+def test_scores_that_are_no_numbers_are_wrong():
+    scores = np.array([[np.nan, np.nan], [0.9, 0.1], [0.9, np.nan]], "float32")
+    assert scored([0, 0, 0], scores) == pytest.approx(1 / 3)
+
+
+def test_ids_of_another_batch_are_refused():
+    with pytest.raises(ValueError, match="y_true has 1 ids and y_pred scores of 3 utterances"):
+        scored([1], np.zeros((3, 2)))

@@ -74,3 +74,18 @@ def test_they_serialise(kind):
     restored = keras.metrics.deserialize(keras.metrics.serialize(kind(name="mine")))
     assert isinstance(restored, kind)
     assert restored.name == "mine"
+
+
+@pytest.mark.parametrize("kind", [SlotTypeF1, SlotValueCER])
+def test_what_is_no_sequence_of_texts_is_refused(kind):
+    with pytest.raises(TypeError, match="`y_true` must be a sequence of texts, got the text 'B-a"):
+        kind().update_state("B-a XX E-a", "B-b YY E-b")
+    with pytest.raises(TypeError, match=r"A text must be a str, got None \(NoneType\)"):
+        kind().update_state(["B-a XX E-a"], [None])
+
+
+def test_tensors_of_texts_are_read():
+    tf = pytest.importorskip("tensorflow")
+    metric = SlotValueCER()
+    metric.update_state(tf.constant(["B-a É' E-a"]), np.array(["B-a É' E-a"]))
+    assert float(numpy_of(metric.result())) == 0.0
