@@ -3,7 +3,7 @@
 import collections
 
 from experiments.understanding.configuration import Understanding
-from experiments.understanding.corpora import read_splits
+from experiments.understanding.corpora import check_disjoint_recordings, read_splits
 from pad_keras import data
 
 # What tells one layout from the other.
@@ -11,7 +11,7 @@ _FLUENT_SPEECH_COMMANDS, _AUDIO_SNIPS = "data/train_data.csv", "all.iob.snips.tx
 
 
 def read_corpora(settings):
-    """Read the splits of the corpus and check that they share no speaker.
+    """Read the splits of the corpus and check that they share no speaker and no recording.
 
     Args:
         settings: `experiments.distillation.configuration.Data`.
@@ -20,8 +20,8 @@ def read_corpora(settings):
         Dict from split to list of `Utterance`.
 
     Raises:
-        ValueError: if two splits share a speaker, or if one of `task_roots` is of no
-            layout that is known or repeats an utterance's id.
+        ValueError: if two splits share a speaker or a recording, or if one of `task_roots` is of
+            no layout that is known or repeats an utterance's id.
     """
     corpora = {}
     for name in ("train", "valid", "test"):
@@ -41,6 +41,7 @@ def read_corpora(settings):
             utterances = data.decodable(utterances)
         corpora[name] = utterances
     data.check_disjoint_speakers(**corpora)
+    check_disjoint_recordings(**corpora)
     return corpora
 
 

@@ -1,6 +1,8 @@
 """Splits of the three tasks' corpora, checked before anything is computed."""
 
 import dataclasses
+import itertools
+import os
 
 from pad_keras import data, models
 
@@ -52,8 +54,8 @@ def read_splits(settings):
 
     Raises:
         FileNotFoundError: if the corpus or a part of it is missing.
-        ValueError: if a split has no utterance, or if two, of emotions train and test, share a
-            speaker.
+        ValueError: if a split has no utterance, or if two share a recording or, of emotions train
+            and test, a speaker.
     """
     read = {"ic": _read_intents, "sf": _read_slots, "er": _read_emotions}[settings.task]
     found = read(settings)
@@ -63,10 +65,31 @@ def read_splits(settings):
         others = {} if settings.task == "er" else {"valid": splits.valid}
         others["test"] = splits.test
         data.check_disjoint_speakers(splits.train, **others)
+        check_disjoint_recordings(**{name: getattr(splits, name) for name in _SPLITS})
         if settings.tiny:
             few = {name: _some(getattr(splits, name)) for name in _SPLITS}
             found[fold] = dataclasses.replace(splits, **few)
     return found
+
+
+def check_disjoint_recordings(**splits):
+    """Refuse splits that share an audio file, under one path or several.
+
+    Args:
+        **splits: lists of `Utterance` by name, for example `train=`, `test=`.
+
+    Raises:
+        ValueError: naming two splits, how many files they share and one of them.
+    """
+    # Under two paths, or by links, it can be of two speakers.
+    files = {name: {os.path.realpath(u.audio) for u in split} for name, split in splits.items()}
+    for name, other in itertools.combinations(files, 2):
+        if shared := sorted(files[name] & files[other]):
+            raise ValueError(
+                f"The splits {name!r} and {other!r} share {len(shared)} recordings, such as "
+                f"{shared[0]!r}; results would not be on unseen speech. Remove them from one of "
+                "the two."
+            )
 
 
 def describe(splits):

@@ -105,4 +105,6 @@ def _parse(line):
     words, labels = said.split()[1:], labelled.split()
     if not tab or words[:1] != ["BOS"] or words[-1:] != ["EOS"] or len(labels) != len(words):
         raise BadInputError(f"expected 'uid BOS W1 .. Wn EOS<TAB>O s1 .. sn intent', got {line!r}")
+    if len(words) == 2:
+        raise BadInputError(f"no words between BOS and EOS, got {line!r}")
     return words[1:-1], labels[1:-1], labels[-1]

@@ -2,7 +2,7 @@
 
 import concurrent.futures
 import dataclasses
-import pathlib
+import os
 
 import soundfile
 from keras.utils import Progbar
@@ -45,13 +45,22 @@ def _seconds(path):
     """Duration from the header, or the reason why there is none."""
     try:
         info = soundfile.info(path)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        path = pathlib.Path(path)
-        if not path.exists():
-            return "the audio file is missing"
-        return f"unreadable audio ({error})" if path.stat().st_size else "the audio file is empty"
+    except (soundfile.SoundFileError, RuntimeError, OSError) as error:
+        return _why_unreadable(path, error)
     if info.frames > MOST_FRAMES:
         return "its header does not say how long it is; encode it anew"
     if not info.samplerate or info.duration < LEAST_SECONDS:
         return f"too short ({info.frames} samples at {info.samplerate} Hz)"
     return info.duration
+
+
+def _why_unreadable(path, error):
+    try:
+        size = os.stat(path).st_size
+    # No file has a NUL in its name, which is a ValueError.
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return "the audio file is missing"
+    except OSError as refusal:
+        # A name that is too long, a folder that may not be entered.
+        return f"unreadable audio ({refusal.strerror})"
+    return f"unreadable audio ({error})" if size else "the audio file is empty"

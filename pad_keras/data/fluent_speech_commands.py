@@ -1,6 +1,7 @@
 """Fluent Speech Commands: intents of spoken commands."""
 
 import csv
+import os
 import pathlib
 
 from pad_keras.data.durations import with_durations
@@ -30,7 +31,7 @@ def fluent_speech_commands(root, split="train", *, on_error="raise"):
         `"location"`.
 
     Raises:
-        FileNotFoundError: if the split's file is missing.
+        FileNotFoundError: if the split's file is missing or holds no utterance.
         BadInputError: for a missing column, or naming the first broken row or audio file.
 
     Reference:
@@ -55,6 +56,8 @@ def fluent_speech_commands(root, split="train", *, on_error="raise"):
         raise BadInputError(f"{path}: it is no table in UTF-8 ({error})") from error
     utterances = with_durations(drafts, problems)
     problems.report()
+    if not utterances:
+        raise FileNotFoundError(f"No utterance in {str(path)!r}.")
     return utterances
 
 
@@ -76,7 +79,7 @@ def _read_rows(root, path, problems):
                 problems.add(f"{path}:{rows.line_num}", reason)
                 continue
             uid = row["path"]
-            lines[uid] = rows.line_num
+            lines[os.path.normpath(uid)] = rows.line_num
             labels = {group: row[group] for group in INTENT_GROUPS}
             text, part = row["transcription"], row.get("part", "")
             drafts.append(
@@ -92,5 +95,9 @@ def _why_unusable(row, surplus, lines):
     empty = [name for name in _COLUMNS if not row[name]]
     if empty:
         return f"nothing in the columns {empty}"
-    before = lines.get(row["path"])
+    # One file has many spellings: wavs/./a.wav, wavs//a.wav.
+    path = os.path.normpath(row["path"])
+    if os.path.isabs(path) or path.split(os.sep)[0] == os.pardir:
+        return f"the path {row['path']!r} leaves the corpus; give it relative to `root`"
+    before = lines.get(path)
     return before and f"the path {row['path']!r} stands in line {before}, too"

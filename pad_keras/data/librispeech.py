@@ -1,5 +1,6 @@
 """LibriSpeech, and every corpus in its folder layout."""
 
+import dataclasses
 import math
 import pathlib
 import re
@@ -8,9 +9,12 @@ import warnings
 import numpy as np
 
 from pad_keras.data.durations import AUDIO_SUFFIXES, VISIBLE, with_durations
-from pad_keras.data.lines import read_lines
+from pad_keras.data.lines import ENCODING, read_lines, split_lines
 from pad_keras.data.problems import Problems
 from pad_keras.data.utterance import Utterance, WordTime, total_hours
+
+# Of words and recordings, whose lengths are rounded.
+_SECONDS_TOLERANCE = 0.05
 
 
 def librispeech(root, hours=10, *, seed=0, subsets=None, on_error="raise"):
@@ -53,14 +57,14 @@ def librispeech(root, hours=10, *, seed=0, subsets=None, on_error="raise"):
     found = {}
     for folder in folders:
         _collect(folder, found, problems)
-    word_times = _word_times([root, *folders], problems)
     utterances = with_durations(
         [
-            Utterance(uid, str(path), speaker, None, text, words=word_times.get(uid, ()))
+            Utterance(uid, str(path), speaker, None, text)
             for uid, (path, speaker, text) in sorted(found.items())
         ],
         problems,
     )
+    utterances = _with_word_times(utterances, root, folders, problems)
     problems.report()
     if not utterances:
         raise FileNotFoundError(
@@ -121,19 +125,60 @@ def _read_transcripts(path, problems):
     return texts
 
 
-def _word_times(folders, problems):
-    times = {}
-    for folder in folders:
-        path = folder / "words.tsv"
+def _with_word_times(utterances, root, folders, problems):
+    """Fill in when the words are spoken, as far as a `words.tsv` tells."""
+    known = {utterance.id: utterance for utterance in utterances}
+    lines, unknown = {}, []
+    # A subset that was given as the root is its only folder.
+    for path in dict.fromkeys(folder / "words.tsv" for folder in (root, *folders)):
         if not path.is_file():
             continue
         for number, line in enumerate(read_lines(path, problems), start=1):
+            if not line.strip():
+                continue
             uid, _, entries = line.partition("\t")
+            place = f"{path}:{number}"
             try:
-                times[uid] = tuple(_word_time(entry) for entry in entries.split())
+                words = tuple(_word_time(entry) for entry in entries.split())
             except ValueError:
-                problems.add(f"{path}:{number}", f"expected WORD:start:end entries, got {line!r}")
-    return times
+                problems.add(place, f"expected WORD:start:end entries, got {line!r}")
+                continue
+            if uid in lines:
+                problems.add(place, f"the id {uid!r} stands in {lines[uid]}, too")
+                continue
+            lines[uid] = place
+            if uid not in known:
+                unknown.append(uid)
+            elif reason := _why_unfit(words, known[uid]):
+                problems.add(place, reason)
+            else:
+                known[uid] = dataclasses.replace(known[uid], words=words)
+    # The root's list has subsets, too, that were not asked for.
+    for uid in sorted(set(unknown) - _transcribed(root)) if unknown else ():
+        problems.add(lines[uid], f"no transcript has the id {uid!r}")
+    return list(known.values())
+
+
+def _why_unfit(words, utterance):
+    """Why word times cannot be those of an utterance, or `None`."""
+    said = len(utterance.text.split())
+    if len(words) != said:
+        return f"{len(words)} words of {utterance.id!r}, whose transcript has {said}"
+    end = max(word.end for word in words)
+    if end > utterance.seconds + _SECONDS_TOLERANCE:
+        return (
+            f"words of {utterance.id!r} until {end} s, whose audio ends after "
+            f"{utterance.seconds:.3f} s"
+        )
+    return None
+
+
+def _transcribed(root):
+    """Ids of all transcripts under a corpus or a subset, whether or not their audio is usable."""
+    names = f"{VISIBLE}.trans.txt"
+    paths = [path for folders in ("*/*", "*/*/*") for path in root.glob(f"{folders}/{names}")]
+    texts = (path.read_text(encoding=ENCODING, errors="replace") for path in paths)
+    return {line.split()[0] for text in texts for line in split_lines(text) if line.strip()}
 
 
 def _word_time(entry):

@@ -3,6 +3,7 @@ import warnings
 
 import pytest
 
+from experiments.distillation.configuration import EMBEDDED_CORPUS
 from pad_keras.data import (
     BadInputError,
     check_disjoint_speakers,
@@ -82,13 +83,71 @@ def test_too_few_hours_are_told(root):
         librispeech(root, hours=-1)
 
 
+# Of 100-7-0000, which lasts 0.3 s.
+TIMES = "THE:0.0:0.05 CAT:0.05:0.1 NUMBER:0.1:0.15 ONE:0.15:0.2 OF:0.2:0.25 0:0.25:0.3"
+
+
 def test_word_times_are_read(root):
-    (root / "words.tsv").write_text("100-7-0000\tTHE:0.0:0.1 CAT:0.1:0.2\n")
+    (root / "words.tsv").write_text(f"100-7-0000\t{TIMES}\n")
     words = librispeech(root, hours=None)[0].words
-    assert [(w.word, w.start, w.end) for w in words] == [("THE", 0.0, 0.1), ("CAT", 0.1, 0.2)]
+    assert [(w.word, w.start, w.end) for w in words[:2]] == [("THE", 0.0, 0.05), ("CAT", 0.05, 0.1)]
+    assert " ".join(w.word for w in words) == "THE CAT NUMBER ONE OF 0"
     (root / "words.tsv").write_text("100-7-0000\tTHE:zero:0.1\n")
     with pytest.raises(BadInputError, match="words.tsv:1"):
         librispeech(root, hours=None)
+
+
+# Line 2 of words.tsv, behind one that is right.
+MISLEADING = {
+    "fewer words": (f"100-7-0001\t{TIMES}", "6 words of '100-7-0001', whose transcript has 7"),
+    "no words": ("100-7-0001\t", "0 words of '100-7-0001', whose transcript has 7"),
+    "later than the audio": (
+        f"101-7-0000\t{TIMES.replace('0.3', '0.4')}",
+        "until 0.4 s, whose audio ends after 0.310 s",
+    ),
+    "an id twice": (f"100-7-0000\t{TIMES}", r"the id '100-7-0000' stands in .*words.tsv:1, too"),
+    "an id without a transcript": (f"100-7-0009\t{TIMES}", "no transcript has the id '100-7-0009'"),
+}
+
+
+@pytest.mark.parametrize("folder", ["", "train"])
+@pytest.mark.parametrize("what", MISLEADING)
+def test_word_times_that_mislead_are_named_or_skipped(root, what, folder):
+    line, told = MISLEADING[what]
+    (root / folder / "words.tsv").write_text(f"100-7-0000\t{TIMES}\n{line}\n")
+    with pytest.raises(BadInputError, match=f"words.tsv:2: .*{told}"):
+        librispeech(root, hours=None)
+    with pytest.warns(UserWarning, match=r"skipped 1 items:\n.*words.tsv:2: "):
+        utterances = librispeech(root, hours=None, on_error="skip")
+    # Their audio and transcripts are usable without.
+    assert len(utterances) == 12
+    assert [u.id for u in utterances if u.words] == ["100-7-0000"]
+
+
+def test_word_times_of_what_was_not_asked_for_are_passed_over(root):
+    write_corpus(root, subset="dev", first=50, speakers=1)
+    # A time may be rounded, and a line empty.
+    times = TIMES.replace("0.3", "0.34")
+    (root / "words.tsv").write_text(f"150-7-0000\t{TIMES}\n\n100-7-0000\t{times}\n")
+    (root / "train" / "words.tsv").write_text(f"102-7-0000\t{TIMES}\n")
+    expected = ["100-7-0000", "102-7-0000"]
+    train = librispeech(root, hours=None, subsets=["train"])
+    assert [u.id for u in train if u.words] == expected
+    assert [u.id for u in librispeech(root / "train", hours=None) if u.words] == expected[1:]
+
+
+def test_word_times_of_broken_audio_are_told_once(root):
+    (root / "words.tsv").write_text(f"100-7-0000\t{TIMES}\n100-7-0001\t{TIMES}\n")
+    (root / "train" / "100" / "7" / "100-7-0000.flac").unlink()
+    (root / "train" / "100" / "7" / "100-7-0001.flac").write_bytes(b"")
+    with pytest.warns(UserWarning, match="skipped 2 items"):
+        assert len(librispeech(root, hours=None, on_error="skip")) == 10
+
+
+@pytest.mark.parametrize("subsets", [None, ["train"], ["valid"], ["test"]])
+def test_the_embedded_word_times_are_sound(subsets):
+    utterances = librispeech(EMBEDDED_CORPUS, hours=None, subsets=subsets)
+    assert all(utterance.words for utterance in utterances)
 
 
 BREAKAGES = {

@@ -131,6 +131,41 @@ def test_rows_that_mislead_are_named(fsc):
         assert len(fluent_speech_commands(fsc, "train", on_error="skip")) == 3
 
 
+def test_a_file_under_two_spellings_is_one_file(fsc):
+    append(fsc / "data" / "train_data.csv", "9,wavs/./speakers//s2/train0.wav,s2,x,a,b,c\n")
+    with pytest.raises(BadInputError, match=r":5: the path '.*//s2/train0.wav' stands in line 2"):
+        fluent_speech_commands(fsc, "train")
+    with pytest.warns(UserWarning, match="skipped 1 items"):
+        assert len(fluent_speech_commands(fsc, "train", on_error="skip")) == 3
+
+
+@pytest.mark.parametrize("where", ["parent", "parent of a folder", "absolute"])
+def test_a_path_that_leaves_the_corpus_is_named(fsc, tmp_path_factory, where):
+    outside = tmp_path_factory.mktemp("outside") / "x.wav"
+    write_audio(outside)
+    above = f"../{outside.parent.name}/x.wav"
+    path = {"parent": above, "parent of a folder": f"wavs/../{above}"}.get(where, str(outside))
+    append(fsc / "data" / "train_data.csv", f"9,{path},s2,x,a,b,c\n")
+    with pytest.raises(BadInputError, match=r"train_data.csv:5: the path '.*x.wav' leaves"):
+        fluent_speech_commands(fsc, "train")
+    with pytest.warns(UserWarning, match="skipped 1 items"):
+        assert len(fluent_speech_commands(fsc, "train", on_error="skip")) == 3
+
+
+def test_a_split_of_a_header_alone_is_named(fsc):
+    write_fsc(fsc, "test", [])
+    with pytest.raises(FileNotFoundError, match=r"No utterance in '.*test_data.csv'"):
+        fluent_speech_commands(fsc, "test")
+
+
+def test_a_name_that_no_disk_can_have_is_skipped(fsc):
+    append(fsc / "data" / "train_data.csv", f"9,wavs/{'x' * 300}.wav,s2,x,a,b,c\n")
+    with pytest.raises(BadInputError, match=r"xxx.wav: unreadable audio \(File name too long\)"):
+        fluent_speech_commands(fsc, "train")
+    with pytest.warns(UserWarning, match="skipped 1 items"):
+        assert len(fluent_speech_commands(fsc, "train", on_error="skip")) == 3
+
+
 def test_blanks_and_byte_order_marks_are_no_part_of_a_cell(fsc):
     path = fsc / "data" / "train_data.csv"
     expected = fluent_speech_commands(fsc, "train")
@@ -194,6 +229,15 @@ def test_an_id_of_two_files_or_two_meanings_is_named(snips):
     write_audio(snips / "train" / "other" / "Ivy-snips-train-0.wav")
     with pytest.raises(BadInputError, match=r"Ivy-snips-train-0.wav: the id is taken by"):
         audio_snips(snips, speakers=["Ivy"])
+
+
+def test_a_request_without_words_is_named(snips):
+    write_audio(snips / "train" / "Joey" / "Joey-snips-train-1.wav")
+    append(snips / "all.iob.snips.txt", "Joey-snips-train-1 BOS EOS\tO AddToPlaylist\n")
+    with pytest.raises(BadInputError, match=r"snips.txt:4: no words between BOS and EOS"):
+        audio_snips(snips)
+    with pytest.warns(UserWarning, match=r"snips.txt:4: no words"):
+        assert len(audio_snips(snips, on_error="skip")) == 2
 
 
 def test_byte_order_marks_are_no_part_of_audio_snips(snips):
@@ -284,3 +328,65 @@ def test_what_is_wrong_with_iemocap_is_named(emotions):
         iemocap(emotions, sessions=(1, 2))
     with pytest.warns(UserWarning, match="skipped 1 items"):
         assert len(iemocap(emotions, sessions=(1, 2), on_error="skip")) == 7
+
+
+# What stands in line 9 in place of Ses01F_impro01_M001's evaluation, and what is said of it.
+MISLEADING = {
+    "no emotion": ("[6 - 8]\tSes01F_impro01_M001", "expected '.start - end. id emotion'"),
+    "no end of the times": ("[6.29 - 8.23\tSes01F_impro01_M001\tang", "expected"),
+    "an emotion that is none": ("[6 - 8]\tSes01F_impro01_M001\tbored", "the emotion 'bored' is"),
+    "an emotion in capitals": ("[6 - 8]\tSes01F_impro01_M001\tANG", "the emotion 'ANG' is none"),
+    "another session": ("[6 - 8]\tSes02F_impro01_M001\tang", "'Ses02F_impro01_M001' is none of"),
+    "no speaker": ("[6 - 8]\tSes01F_impro01_X001\tang", "'Ses01F_impro01_X001' is none of"),
+    "no turn": ("[6 - 8]\tSes01F_impro01_M\tang", "'Ses01F_impro01_M' is none of session 1"),
+    "an id of before": ("[6 - 8]\tSes01F_impro01_M000\tang", r"stands in .*impro01.txt:5, too"),
+    "an id of an unused": ("[6 - 8]\tSes01F_impro01_F001\tang", r"stands in .*impro01.txt:7, too"),
+}
+
+
+@pytest.mark.parametrize("what", MISLEADING)
+def test_lines_of_an_evaluation_that_mislead_are_named(emotions, what):
+    line, told = MISLEADING[what]
+    path = emotions / "Session1" / "dialog" / "EmoEvaluation" / "Ses01F_impro01.txt"
+    lines = path.read_text().split("\n")
+    assert "M001\tang" in lines[8]
+    path.write_text("\n".join([*lines[:8], line, *lines[9:]]))
+    # Where the id names a file, there is one.
+    dialog = emotions / "Session1" / "sentences" / "wav" / "Ses01F_impro01"
+    write_audio(dialog / f"{line.split(chr(9))[1]}.wav")
+    with pytest.raises(BadInputError, match=f"Ses01F_impro01.txt:9: .*{told}"):
+        iemocap(emotions, sessions=(1, 2))
+    with pytest.warns(UserWarning, match=r"skipped 1 items:\n.*Ses01F_impro01.txt:9: "):
+        utterances = iemocap(emotions, sessions=(1, 2), on_error="skip")
+    assert [u.id for u in utterances if u.speaker == "Ses01M"] == ["Ses01F_impro01_M000"]
+    assert len(utterances) == 7
+
+
+@pytest.mark.parametrize("emotion", ["fru", "sur", "fea", "dis", "oth", "xxx"])
+def test_emotions_of_no_class_are_left_out_in_silence(emotions, emotion):
+    for path in emotions.rglob("EmoEvaluation/*.txt"):
+        path.write_text(path.read_text().replace("\tang\t", f"\t{emotion}\t"))
+    assert len(iemocap(emotions, sessions=(1, 2))) == 6
+
+
+def test_turns_without_a_number_are_utterances(emotions):
+    for path in [*emotions.rglob("*.wav"), *emotions.rglob("*.txt")]:
+        if path.suffix == ".txt":
+            path.write_text(path.read_text().replace("_M000", "_MXX0"))
+        elif "M000" in path.name:
+            path.rename(path.with_name(path.name.replace("M000", "MXX0")))
+    assert "Ses01F_impro01_MXX0" in [u.id for u in iemocap(emotions, sessions=(1, 2))]
+
+
+def test_a_corpus_without_a_usable_emotion_is_named(emotions):
+    for path in emotions.rglob("EmoEvaluation/*.txt"):
+        path.write_text("% [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]\n")
+    with pytest.raises(ValueError, match=r"no utterance of the sessions \[1, 2\] .*'neu'"):
+        iemocap(emotions, sessions=(1, 2))
+
+
+def test_folds_want_ids_that_tell_the_session(emotions):
+    utterances = iemocap(emotions, sessions=(1, 2))
+    strange = dataclasses.replace(utterances[0], id="take-7", speaker="take-M")
+    with pytest.raises(ValueError, match="the id 'take-7' tells no session"):
+        iemocap_fold([*utterances, strange], fold=1)

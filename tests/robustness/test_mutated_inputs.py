@@ -107,7 +107,9 @@ def sound_utterances(found):
 def librispeech_corpus(root):
     write_corpus(root, speakers=1, per_speaker=2)
     words = root / "words.tsv"
-    words.write_text("100-7-0000\tTHE:0.0:0.1 CAT:0.1:0.2\n100-7-0001\tTHE:0.0:0.1\n")
+    said = ("THE CAT NUMBER ONE OF 0", "THE CAT NUMBER ONE ONE OF 0")
+    times = (" ".join(f"{word}:0.1:0.2" for word in text.split()) for text in said)
+    words.write_text("".join(f"100-7-000{n}\t{line}\n" for n, line in enumerate(times)))
     files = [words, *root.rglob("*.trans.txt"), *sorted(root.rglob("*.flac"))]
     return files, lambda: librispeech(root, None)
 
