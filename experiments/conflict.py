@@ -30,6 +30,7 @@ import numpy as np
 import tyro
 from keras import tree
 
+from experiments.checks import check_at_least_one
 from experiments.command_line import explained_errors
 from experiments.distillation.configuration import EMBEDDED_CORPUS
 from experiments.distillation.methods import METHODS
@@ -67,6 +68,7 @@ class Settings:
             raise ValueError(f"`methods` has {unknown}; there are {sorted(METHODS)}.")
         if not self.students:
             raise ValueError("`students` is empty; name a preset at least.")
+        check_at_least_one(self, "batch_size")
 
     def resolved(self):
         """The settings that are run: themselves, or their tiny form.

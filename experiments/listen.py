@@ -74,7 +74,7 @@ def load(option, folder):
     kind, _, ending = MODELS[option]
     try:
         serve = tf.saved_model.load(folder).signatures["serve_wav"]
-    except (OSError, KeyError) as error:
+    except Exception as error:  # A damaged SavedModel raises errors of many kinds.
         raise SystemExit(f"--{option} {folder}: no SavedModel with serve_wav there.") from error
     if not any(name.endswith(ending) for name in serve.structured_outputs):
         raise SystemExit(

@@ -66,7 +66,7 @@ def features(saved_model, files, pooling):
     """
     try:
         embed = tf.saved_model.load(saved_model).signatures["embed_wav"]
-    except (OSError, KeyError) as error:
+    except Exception as error:  # A damaged SavedModel raises errors of many kinds.
         raise SystemExit(f"{saved_model}: no SavedModel with embed_wav there.") from error
     rows = []
     for file in files:

@@ -26,6 +26,7 @@ import numpy as np
 import tyro
 
 from experiments.benchmarks import measure
+from experiments.checks import check_at_least_one
 from experiments.command_line import explained_errors
 from pad_keras.models import Wav2Vec2Backbone
 
@@ -55,8 +56,7 @@ class Settings:
 
     def __post_init__(self):
         """Check that there is something to do."""
-        if self.kills < 1:
-            raise ValueError(f"`kills` must be at least 1, got {self.kills}.")
+        check_at_least_one(self, "kills")
 
 
 def start(run, folder, log):

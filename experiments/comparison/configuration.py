@@ -5,6 +5,7 @@ import functools
 import pathlib
 from typing import Literal
 
+from experiments.checks import check_at_least_one, check_positive
 from experiments.distillation.configuration import (
     Configuration,
     Data,
@@ -132,11 +133,8 @@ class Comparison:
             values = getattr(self, name)
             if len(set(values)) < len(values):
                 raise ValueError(f"`{name}` must be different values, got {values!r}.")
-        if min(self.learning_rates) <= 0:
-            raise ValueError(f"`learning_rates` must be positive, got {self.learning_rates}.")
-        for name in ("epochs", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` must be at least 1, got {getattr(self, name)}.")
+        check_positive(self, "learning_rates")
+        check_at_least_one(self, "epochs", "batch_size")
         if self.searches and self.select_by == "ic" and "ic" not in self.tasks:
             raise ValueError(
                 f"`select_by` 'ic' needs 'ic' among `tasks`, got {self.tasks!r}; add it, choose "

@@ -1,7 +1,6 @@
 """The two kinds of job of a comparison: a distillation, and the heads of one task."""
 
 import dataclasses
-import json
 import pathlib
 import shutil
 
@@ -14,6 +13,7 @@ from experiments.results import decisive, plain, write_json
 from experiments.understanding.configuration import Understanding, with_defaults
 from experiments.understanding.run import DivergedError, remove_frames, understand
 from pad_keras.callbacks.best_student import NoStudentError
+from pad_keras.models.reading import read_json
 
 # What tells which student all distillations of a folder started from.
 STUDENT_NOTE = pathlib.PurePath("distil", "student.json")
@@ -171,4 +171,4 @@ def _strict(name, kept):
 
 def _read(folder):
     path = folder / "results.json"
-    return json.loads(path.read_text()) if path.is_file() else None
+    return read_json(path) if path.is_file() else None

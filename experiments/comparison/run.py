@@ -1,6 +1,5 @@
 """Running what of a grid is not done yet."""
 
-import json
 import time
 
 from experiments.backends import keep_compilations
@@ -10,6 +9,7 @@ from experiments.results import write_json
 from experiments.students import save_undistilled
 from pad_keras import models
 from pad_keras.data.fingerprints import weights_hash
+from pad_keras.models.reading import read_json
 
 _SECONDS_BETWEEN_LOOKS = 10
 
@@ -45,7 +45,7 @@ def _check_same_student(comparison):
     path = comparison.folder / STUDENT_NOTE
     if not path.is_file():
         write_json(path, now)
-    elif json.loads(path.read_text()) != now:
+    elif read_json(path) != now:
         raise ValueError(
             f"{comparison.folder} holds distillations of another student than "
             f"{comparison.student.preset!r}: {path} tells of other weights. Give another --out, "

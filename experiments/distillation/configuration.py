@@ -6,6 +6,7 @@ import pathlib
 from typing import ClassVar, Literal
 
 from experiments.backends import check_shareable
+from experiments.checks import check_at_least_one, check_positive
 from experiments.students import PRETRAINED
 from pad_keras import losses
 
@@ -201,9 +202,9 @@ class Training:
 
     def __post_init__(self):
         """Check what would otherwise fail only in the first step."""
+        check_at_least_one(self, "epochs", "batch_size", "accumulation", "devices", "buckets")
+        check_positive(self, "learning_rate", "clip_norm")
         check_shareable(self.batch_size, self.devices, self.precision, self.accumulation)
-        if self.buckets < 1:
-            raise ValueError(f"`buckets` must be at least 1, got {self.buckets}.")
 
 
 @dataclasses.dataclass(frozen=True)

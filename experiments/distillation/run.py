@@ -109,7 +109,7 @@ def _distill(configuration, folder):
     }
     train = Train(corpora["train"], caches["train"], frames)
     with data.bad_input_explained():
-        best, history = fit(configuration, folder, distiller, train, measured["valid"])
+        best, history = fit(configuration, folder, distiller, train, measured["valid"], hashes)
     best.load(distiller)
     if configuration.pictures:
         pictures = _pictures(configuration, measured["valid"], teacher.tokenizer, folder)
@@ -148,7 +148,7 @@ def _caches(configuration, folder, distiller, corpora):
     return units, frame_cache(configuration, distiller.student, corpora)
 
 
-def fit(configuration, folder, distiller, train, valid):
+def fit(configuration, folder, distiller, train, valid, hashes):
     """Train, from the start or from the newest checkpoint.
 
     Args:
@@ -157,6 +157,7 @@ def fit(configuration, folder, distiller, train, valid):
         distiller: `AlignmentDistiller`.
         train: `Train`.
         valid: `Split`.
+        hashes: dict of str, `corpus_hash` of each split: a run does not go on with another corpus.
 
     Returns:
         Tuple `(best, history)`: the `BestStudent`, and the logs of all epochs behind the measures
@@ -169,7 +170,9 @@ def fit(configuration, folder, distiller, train, valid):
     evaluation = callbacks.AlignmentEvaluation(valid.batches, valid.utterances, tokenizer)
     best = callbacks.BestStudent(folder / "student")
     state = callbacks.TrainingState(
-        folder / "state", fingerprint=_fingerprint(configuration), callbacks=[best, untrained]
+        folder / "state",
+        fingerprint=_fingerprint(configuration, hashes),
+        callbacks=[best, untrained],
     )
     start = state.restore(distiller)
     # Beside the results from the start, but not before the state has accepted it.
@@ -240,6 +243,7 @@ def _pictures(configuration, valid, tokenizer, log_dir):
     return callbacks.AlignmentSummary(log_dir, batch, shown, tokenizer, configuration.pictures)
 
 
-def _fingerprint(configuration):
+def _fingerprint(configuration, hashes):
     """What must not change when a run goes on; where it lies and what it shows may."""
-    return decisive(plain(configuration), configuration.FREE)
+    told = {f"corpus.{split}": found for split, found in hashes.items()}
+    return {**decisive(plain(configuration), configuration.FREE), **told}

@@ -12,8 +12,7 @@ import soundfile
 import soxr
 from keras.utils import Progbar
 
-from pad_keras import data
-from pad_keras.data import soundfile_decoder
+from pad_keras import data, soundfile_decoder
 from pad_keras.data.fingerprints import text_hash
 from pad_keras.files import write_atomically
 

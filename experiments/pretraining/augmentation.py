@@ -1,11 +1,13 @@
 """Speed, noise and reverberation, in NumPy."""
 
 import dataclasses
+import math
 
 import numpy as np
 import scipy.signal
 import soxr
 
+from experiments.checks import check_positive
 from experiments.pretraining.recordings import SAMPLE_RATE
 
 
@@ -23,6 +25,20 @@ class Augmentation:
     """Probability of a room."""
     rt60: tuple[float, float] = (0.1, 0.5)
     """Range of the seconds in which the room's sound falls by 60 decibels."""
+
+    def __post_init__(self):
+        """Check ranges and probabilities, which otherwise fail only in some batch."""
+        check_positive(self, "speeds", "rt60")
+        for name in ("speeds", "snr", "rt60"):
+            low, high = getattr(self, name)
+            if not (low <= high and math.isfinite(low) and math.isfinite(high)):
+                raise ValueError(
+                    f"`{name}` must be two finite numbers, the lower one first, got {(low, high)}."
+                )
+        for name in ("noise", "reverberation"):
+            probability = getattr(self, name)
+            if not 0 <= probability <= 1:
+                raise ValueError(f"`{name}` must be in [0, 1], got {probability}.")
 
 
 def change_speed(waveform, speed):

@@ -1,13 +1,18 @@
 """Typed configuration of a pretraining run."""
 
 import dataclasses
+import math
 import pathlib
 from typing import ClassVar, Literal
 
 from experiments.backends import check_shareable
+from experiments.checks import check_at_least_one, check_positive
 from experiments.pretraining.augmentation import Augmentation
+from experiments.pretraining.recordings import LEAST_SECONDS
 
 _EMBEDDED = pathlib.Path(__file__).parents[1] / "corpora" / "alignment"
+# A frame's cluster is kept in 16 bits.
+_MOST_CLUSTERS = 2**15
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,7 +115,7 @@ class Pretraining:
     )
 
     def __post_init__(self):
-        """Check that the stages fit together."""
+        """Check that the stages fit together, and what would otherwise fail only in the run."""
         if len(self.steps) != len(self.clusters) or len(self.layers) != len(self.clusters) - 1:
             raise ValueError(
                 "Each stage needs `clusters` and `steps`, each but the first `layers`; got "
@@ -119,6 +124,23 @@ class Pretraining:
         for name in ("steps", "clusters"):
             if any(value < 2 for value in getattr(self, name)):
                 raise ValueError(f"`{name}` must be at least 2, got {getattr(self, name)}.")
+        if max(self.clusters) > _MOST_CLUSTERS:
+            raise ValueError(f"`clusters` must be at most {_MOST_CLUSTERS}, got {self.clusters}.")
+        check_at_least_one(self, "steps_per_epoch", "mask_time_length", "devices")
+        check_positive(self, "batch_seconds", "max_seconds", "learning_rate", "clip_norm")
+        if self.max_seconds < LEAST_SECONDS:
+            raise ValueError(
+                f"`max_seconds` must be at least {LEAST_SECONDS}, two frames, got "
+                f"{self.max_seconds}."
+            )
+        for name in ("weight_decay", "unmasked_weight", "diversity_weight", "seed"):
+            value = getattr(self, name)
+            if not (value >= 0 and math.isfinite(value)):
+                raise ValueError(f"`{name}` must be at least 0 and finite, got {value}.")
+        if not 0 <= self.warmup_share <= 1:
+            raise ValueError(f"`warmup_share` must be in [0, 1], got {self.warmup_share}.")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"`dropout` must be in [0, 1), got {self.dropout}.")
         # Batches are planned to be shared.
         check_shareable(self.devices, self.devices, self.precision)
         if not 0 < self.mask_time_prob < 1:

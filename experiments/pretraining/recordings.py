@@ -2,13 +2,15 @@
 
 import concurrent.futures
 import dataclasses
+import hashlib
+import json
 import pathlib
 
 import numpy as np
 import soundfile
-import soxr
 from keras.utils import Progbar
 
+from pad_keras import soundfile_decoder
 from pad_keras.files import files_under
 
 SAMPLE_RATE = 16_000
@@ -44,7 +46,8 @@ def find_recordings(roots):
 
     Raises:
         FileNotFoundError: if a root is missing or holds no audio.
-        ValueError: naming the files that cannot be read or are shorter than two frames.
+        ValueError: naming the files that cannot be read, are shorter than two frames, or have a
+            sample rate that cannot be.
     """
     paths = [path for root in roots for path in _audio_files(pathlib.Path(root))]
     paths = sorted(set(paths))
@@ -76,14 +79,33 @@ def read_waveform(recording):
         `[samples]` float32 at 16 kHz; channels are averaged.
 
     Raises:
-        ValueError: naming a file that cannot be decoded.
+        ValueError: naming a file that cannot be decoded, is cut short, or holds what is no number.
     """
     try:
-        waveform, rate = soundfile.read(recording.path, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError) as error:
-        raise ValueError(f"{recording.path}: unreadable audio ({error}); move it away") from error
-    waveform = waveform.mean(axis=1)
-    return waveform if rate == SAMPLE_RATE else soxr.resample(waveform, rate, SAMPLE_RATE)
+        samples, rate = soundfile_decoder.decode(pathlib.Path(recording.path).read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{recording.path}: {error} Move it away, or encode it anew.") from error
+    waveform = samples.mean(axis=1)
+    if rate == SAMPLE_RATE:
+        return waveform
+    return soundfile_decoder.resample(waveform, rate, SAMPLE_RATE)
+
+
+def recordings_hash(recordings, roots):
+    """Hash of which recordings there are, in their order, and of how long they are.
+
+    Args:
+        recordings: list of `Recording`, as `find_recordings` gives it.
+        roots: sequence of paths, in which they were found.
+
+    Returns:
+        str of 16 hexadecimal digits; it does not depend on where the roots are.
+    """
+    roots = [pathlib.Path(root) for root in roots]
+    # A root that is a file is called by its name.
+    folders = [root.parent if root.is_file() else root for root in roots]
+    told = [[_name_within(recording.path, folders), recording.samples] for recording in recordings]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def total_hours(recordings):
@@ -96,6 +118,13 @@ def total_hours(recordings):
         float.
     """
     return float(np.sum([recording.samples for recording in recordings]) / SAMPLE_RATE / 3600)
+
+
+def _name_within(path, folders):
+    """Path of a file from the first of some folders that holds it."""
+    path = pathlib.Path(path)
+    folder = next(folder for folder in folders if path.is_relative_to(folder))
+    return path.relative_to(folder).as_posix()
 
 
 def _audio_files(root):
@@ -119,6 +148,8 @@ def _samples(path):
         return f"unreadable audio ({error})"
     if info.frames > MOST_FRAMES:
         return "its header does not say how long it is; encode it anew"
-    if not info.samplerate or info.duration < LEAST_SECONDS:
+    if not soundfile_decoder.is_possible_rate(info.samplerate):
+        return f"its sample rate cannot be ({info.samplerate} Hz)"
+    if info.duration < LEAST_SECONDS:
         return f"too short ({info.frames} samples at {info.samplerate} Hz)"
     return int(info.duration * SAMPLE_RATE)

@@ -3,7 +3,6 @@
 import math
 
 import keras
-import numpy as np
 
 from experiments import processes
 from experiments.backends import resolve_jit, shared_among
@@ -16,10 +15,12 @@ from experiments.pretraining.clusters import (
     hidden_features,
     mfcc_features,
 )
+from experiments.pretraining.fingerprints import clusters_fingerprint, run_fingerprint
+from experiments.pretraining.kept_clusters import read_clusters, write_clusters
 from experiments.pretraining.recordings import find_recordings, total_hours
-from experiments.results import decisive, plain, versions, write_json
+from experiments.results import plain, versions, write_json
 from pad_keras import callbacks, models
-from pad_keras.files import replaced_file, replaced_folder
+from pad_keras.files import replaced_folder
 
 _TINY_RECORDINGS = 24
 
@@ -39,7 +40,7 @@ def pretrain(configuration):
 
     Raises:
         ValueError: if the folder holds a run of another configuration, if there are fewer devices
-            than asked for, or naming broken audio.
+            or hidden states than asked for, or naming broken audio.
         FileNotFoundError: if a folder is missing or holds no audio.
         experiments.locks.BusyError: if another process works in the folder.
 
@@ -66,6 +67,7 @@ def _pretrain(configuration, folder):
     for name, recordings in corpora.items():
         print(f"{name}: {len(recordings)} recordings, {total_hours(recordings):.2f} hours")
     backbone = build_backbone(configuration)
+    _check_layers(configuration, backbone)
     histories = []
     for stage in configuration.stages():
         print(f"stage {stage.index + 1} of {len(configuration.stages())}")
@@ -103,6 +105,17 @@ def build_backbone(configuration):
     )
 
 
+def _check_layers(configuration, backbone):
+    """Refuse to cluster a hidden state that the encoder lacks, before a stage is trained for it."""
+    states = backbone.num_layers + 1
+    layers = [stage.layer for stage in configuration.stages() if stage.layer is not None]
+    if not all(-states <= layer < states for layer in layers):
+        raise ValueError(
+            f"`layers` must be of the encoder's {states} hidden states, {-states} to {states - 1}, "
+            f"got {configuration.layers}."
+        )
+
+
 def stage_clusters(configuration, folder, stage, corpora, backbone):
     """Clusters of every frame, computed once and kept.
 
@@ -116,20 +129,23 @@ def stage_clusters(configuration, folder, stage, corpora, backbone):
     Returns:
         Dict from name of a corpus to a list of `[frames]` arrays; `None` each if the objective
         has no clusters.
+
+    Raises:
+        ValueError: if the folder holds clusters of other audio or of another configuration.
     """
     if not stage.num_clusters:
         return dict.fromkeys(corpora)
     path = folder / stage.name / "clusters.npz"
-    if not path.is_file():
-        _write_clusters(path, configuration, stage, corpora, backbone)
-    with np.load(path, allow_pickle=False) as file:
-        return {
-            name: np.split(file[f"{name}_clusters"], np.cumsum(file[f"{name}_frames"])[:-1])
-            for name in corpora
-        }
+    fingerprint = clusters_fingerprint(configuration, corpora, stage, front_end_of(backbone))
+    kept = read_clusters(path, fingerprint, corpora)
+    if kept is None:
+        centres, kept = _cluster(configuration, stage, corpora, backbone)
+        write_clusters(path, fingerprint, centres, kept)
+    return kept
 
 
-def _write_clusters(path, configuration, stage, corpora, backbone):
+def _cluster(configuration, stage, corpora, backbone):
+    """Centres, and the nearest one of every frame of each corpus."""
     encoder = None if stage.layer is None else _alone(configuration, backbone)
 
     def features(recordings):
@@ -140,13 +156,10 @@ def _write_clusters(path, configuration, stage, corpora, backbone):
     audio = corpora["audio"]
     print(f"{stage.num_clusters} clusters of {'MFCC' if stage.layer is None else 'hidden states'}")
     centres = fit_clusters(features(audio), len(audio), stage.num_clusters, seed=configuration.seed)
-    arrays = {"centres": centres}
-    for name, recordings in corpora.items():
-        clusters = assign_clusters(features(recordings), centres, len(recordings))
-        arrays[f"{name}_clusters"] = np.concatenate(clusters)
-        arrays[f"{name}_frames"] = np.array([len(frames) for frames in clusters])
-    with replaced_file(path) as file:
-        np.savez(file, **arrays)
+    return centres, {
+        name: assign_clusters(features(recordings), centres, len(recordings))
+        for name, recordings in corpora.items()
+    }
 
 
 def _alone(configuration, backbone):
@@ -192,7 +205,7 @@ def fit_stage(configuration, folder, stage, corpora, clusters, backbone):
     steps = min(configuration.steps_per_epoch, stage.steps)
     epochs = math.ceil(stage.steps / steps)
     state = callbacks.TrainingState(
-        folder / stage.name / "state", fingerprint=_fingerprint(configuration, corpora)
+        folder / stage.name / "state", fingerprint=run_fingerprint(configuration, corpora)
     )
     start = state.restore(model)
     write_json(folder / "configuration.json", {**plain(configuration), "versions": versions()})
@@ -302,10 +315,3 @@ def _tensorboard(configuration, folder, stage):
         folder / "tensorboard" / stage.name, 1, configuration.batch_seconds
     )
     return [summary]
-
-
-def _fingerprint(configuration, corpora):
-    """What must not change when a run goes on."""
-    kept = decisive(plain(configuration), configuration.FREE)
-    hours = {name: total_hours(recordings) for name, recordings in corpora.items()}
-    return {**kept, "hours": hours}

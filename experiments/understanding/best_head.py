@@ -10,6 +10,7 @@ from keras import ops
 from pad_keras.callbacks.model_state import sync_state
 from pad_keras.callbacks.training_state import storable, stored_bytes
 from pad_keras.files import replaced_file
+from pad_keras.models.reading import reading
 
 
 class BestHead(keras.callbacks.Callback):
@@ -55,8 +56,9 @@ class BestHead(keras.callbacks.Callback):
 
         Raises:
             FileNotFoundError: if none were saved.
+            ValueError: naming the file, if it is broken.
         """
-        with np.load(self.path, allow_pickle=False) as file:
+        with reading(self.path), np.load(self.path, allow_pickle=False) as file:
             for weight, name in zip(head_weights(model), sorted(file.files), strict=True):
                 weight.assign(file[name])
 

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 import tyro
 
 from experiments.backends import check_shareable
+from experiments.checks import check_at_least_one, check_positive
 from experiments.results import plain
 from experiments.students import PRETRAINED
 from pad_keras.models.bert_presets import MINILM
@@ -154,18 +155,16 @@ class Understanding:
 
     def __post_init__(self):
         """Check what would otherwise fail, or mislead, only after a long run."""
-        if any(rate <= 0 for rate in self.learning_rates):
-            raise ValueError(f"`learning_rates` must be positive, got {self.learning_rates}.")
+        check_positive(self, "learning_rates")
         for name in ("learning_rates", "seeds", "folds"):
             values = getattr(self, name)
             if len(set(values)) < len(values) or not (values or name == "learning_rates"):
                 raise ValueError(f"`{name}` must be different values, got {values}.")
         if not set(self.folds) <= set(SESSIONS):
             raise ValueError(f"`folds` must be of {SESSIONS}, got {self.folds}.")
-        for name in ("shots", "updates", "evaluate_every", "batch_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"`{name}` must be at least 1, got {value}.")
+        check_at_least_one(self, "shots", "updates", "evaluate_every", "batch_size", "devices")
+        if min(self.seeds) < 0:
+            raise ValueError(f"`seeds` must be at least 0, got {self.seeds}.")
         recipe = self.resolved_recipe
         check_shareable(recipe.batch_size, self.devices, self.precision, recipe.accumulation)
         self._check_reference()

@@ -1,6 +1,5 @@
 """Training and testing one head."""
 
-import json
 import math
 import shutil
 
@@ -15,6 +14,7 @@ from experiments.understanding.summaries import ValidationAnswers, write_hyperpa
 from experiments.understanding.tasks import scores_by_part
 from pad_keras import callbacks, data, models
 from pad_keras.files import write_atomically
+from pad_keras.models.reading import read_json
 
 # Few padded lengths: each costs a compilation, and a head's padding costs little.
 _BUCKETS = 4
@@ -60,7 +60,7 @@ class HeadRun:
         """
         done = self.folder / "training.json"
         if done.is_file():
-            return json.loads(done.read_text())
+            return read_json(done)
         keras.utils.set_random_seed(self.job.seed)
         train = data.few_shot(
             self.splits.train, self.settings.shots, self.task.classes, self.job.seed
@@ -238,5 +238,5 @@ def read_scores(path):
     """
     return {
         part: {name: math.nan if score is None else score for name, score in scores.items()}
-        for part, scores in json.loads(path.read_text()).items()
+        for part, scores in read_json(path).items()
     }

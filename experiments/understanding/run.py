@@ -20,6 +20,7 @@ from experiments.understanding.tasks import task_of
 from experiments.understanding.text_encoder import TextEncoder
 from pad_keras import export_saved_model, models
 from pad_keras.data.fingerprints import text_hash, weights_hash
+from pad_keras.models.reading import read_json, reading
 
 # What may change when an experiment goes on: fields that add heads, or change no number.
 _FREE = ("learning_rates", "seeds", "folds", *Understanding.FREE)
@@ -160,7 +161,7 @@ def remove_frames(settings):
     Args:
         settings: `Understanding`, of an experiment that was run.
     """
-    described = json.loads((settings.folder / _CONFIGURATION).read_text())
+    described = read_json(settings.folder / _CONFIGURATION)
     prefix = described["encoder"]["weights"][:12]
     for folder in (settings.out / "hidden_states").glob(f"{prefix}-{_FRAMES}-*"):
         if folder.is_dir():
@@ -268,8 +269,9 @@ def _check_folder(settings, folder, encoder_hash, folds):
         },
     }
     if path.is_file():
-        was = json.loads(path.read_text())
-        was["configuration"] = with_defaults(was["configuration"])
+        was = read_json(path)
+        with reading(path):
+            was["configuration"] = with_defaults(was["configuration"])
         differing = [
             f"{name}: {was[group].get(name)!r} -> {value!r}"
             for group in now

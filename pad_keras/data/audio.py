@@ -14,7 +14,7 @@ import struct
 
 import tensorflow as tf
 
-from pad_keras.data import soundfile_decoder
+from pad_keras import soundfile_decoder
 
 SAMPLE_RATE = 16_000
 DECODERS = ("soundfile", "tensorflow_io")

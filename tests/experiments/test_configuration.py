@@ -94,6 +94,14 @@ def test_what_changes_no_number_are_fields(configuration):
     assert not {"seed", "seeds", "training.seed"} & set(configuration.FREE)
 
 
-def test_no_bucket_is_refused():
-    with pytest.raises(ValueError, match="`buckets` must be at least 1, got 0"):
-        Training(buckets=0)
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"buckets": 0}, "`buckets` must be at least 1, got 0"),
+        ({"accumulation": 0}, "`accumulation` must be at least 1, got 0"),
+        ({"learning_rate": float("nan")}, "`learning_rate` must be positive and finite, got nan"),
+    ],
+)
+def test_numbers_that_train_nothing_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        Training(**arguments)

@@ -72,6 +72,7 @@ def test_the_command(tmp_path, capsys):
     [
         ({"methods": ("pad", "joint")}, r"`methods` has \['pad'\]; there are"),
         ({"students": ()}, "`students` is empty"),
+        ({"batch_size": 0}, "`batch_size` must be at least 1, got 0"),
     ],
 )
 def test_bad_settings_are_refused(arguments, message):

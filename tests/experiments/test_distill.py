@@ -215,10 +215,29 @@ def test_another_configuration_does_not_go_on_with_a_run(base, whole):
     assert kept["training"]["seed"] == 0
 
 
+def test_another_corpus_does_not_go_on_with_a_run(base, whole, monkeypatch):
+    monkeypatch.setattr("experiments.distillation.run.corpus_hash", lambda utterances: "another")
+    with pytest.raises(ValueError, match=r"another configuration \(corpus\.test"):
+        distill(base)
+
+
 def test_a_speaker_in_two_splits_is_refused(base):
     data = dataclasses.replace(base.data, valid=("train",))
     with pytest.raises(ValueError, match="speaker"):
         distill(dataclasses.replace(base, name="leak", data=data))
+
+
+def test_a_recording_in_two_splits_is_refused(tmp_path):
+    for first, name in enumerate(("train", "valid", "test")):
+        write_corpus(tmp_path, 1, subset=name, first=10 * first)
+    data = Data(root=tmp_path)
+    assert len(read_corpora(data)["test"]) == 4
+    linked = tmp_path / "test" / "120" / "7" / "120-7-0001.flac"
+    linked.unlink()
+    linked.symlink_to(tmp_path / "valid" / "110" / "7" / "110-7-0001.flac")
+    told = "'valid' and 'test' share 1 recordings, such as '.*110-7-0001.flac'"
+    with pytest.raises(ValueError, match=told):
+        read_corpora(data)
 
 
 @pytest.mark.skipif(BACKEND != "torch", reason="the same everywhere; torch need not trace first")

@@ -98,6 +98,12 @@ def test_listen_refuses_models_of_another_kind(saved_models, recordings):
     assert "must be an exported SlotFiller" in told.stderr
 
 
+def test_listen_names_a_damaged_model(recordings, tmp_path):
+    (tmp_path / "saved_model.pb").write_bytes(b"")
+    told = script("listen.py", recordings, "--slots", tmp_path)
+    assert told.stderr.strip() == f"--slots {tmp_path}: no SavedModel with serve_wav there."
+
+
 @pytest.fixture
 def tones_and_noise(tmp_path):
     generator = np.random.default_rng(4)

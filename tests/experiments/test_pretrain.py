@@ -307,6 +307,7 @@ def test_pretraining_needs_no_tensorflow():
                 assert "tensorflow" not in names, path
                 todo |= names - seen
     assert {"experiments.pretraining.run", "pad_keras.models.wav2vec2.backbone"} <= seen
+    assert "pad_keras.soundfile_decoder" in seen
 
 
 def test_too_little_memory_is_told_before_training(base, whole, monkeypatch):

@@ -1,4 +1,5 @@
 import pathlib
+import runpy
 import subprocess
 import sys
 
@@ -171,3 +172,10 @@ def test_outputs_are_float32_whatever_the_model_computes_in(policy, tmp_path):
     assert served["embeddings"].dtype == served["significance"].dtype == np.float32
     assert np.isfinite(served["embeddings"]).all()
     np.testing.assert_allclose(served["significance"].sum(), 1, atol=1e-3)
+
+
+def test_the_command_explains_itself(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pad_keras.export", "--help"])
+    with pytest.raises(SystemExit, match="0"):
+        runpy.run_module("pad_keras.export", run_name="__main__")
+    assert "MODEL.keras FOLDER" in capsys.readouterr().out

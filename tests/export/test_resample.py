@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from pad_keras.data import SAMPLE_RATE, soundfile_decoder
+from pad_keras import soundfile_decoder
+from pad_keras.data import SAMPLE_RATE
 from pad_keras.export.resample import RATES, polyphase_filters, resample
 
 OTHER_RATES = [rate for rate in RATES if rate != SAMPLE_RATE]

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 import tensorflow as tf
 
-from pad_keras.data import soundfile_decoder
+from pad_keras import soundfile_decoder
 from pad_keras.export.resample import RATES
 from pad_keras.export.wav import decode_wav
 

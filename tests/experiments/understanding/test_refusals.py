@@ -5,10 +5,13 @@ import pytest
 
 from experiments import memory
 from experiments.results import plain
+from experiments.understanding.best_head import BestHead
 from experiments.understanding.configuration import Understanding, with_defaults
 from experiments.understanding.corpora import read_splits
 from experiments.understanding.run import understand
 from pad_keras.data import BadInputError
+from tests.data.test_slu_corpora import write_fsc
+from tests.experiments.test_reproduce_paper import write_emotions
 from tests.experiments.understanding.small_corpora import commands
 from tests.small import speech_student
 
@@ -69,7 +72,9 @@ def test_fine_tuning_says_before_it_starts_that_memory_will_not_do(encoder, tmp_
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"learning_rates": (0.0,)}, "`learning_rates` must be positive"),
+        ({"learning_rates": (0.0,)}, "`learning_rates` must be positive and finite, got 0.0"),
+        ({"learning_rates": (1e-3, float("nan"))}, "`learning_rates` must be positive.*got nan"),
+        ({"seeds": (-1,)}, "`seeds` must be at least 0"),
         ({"seeds": (0, 0)}, "`seeds` must be different values"),
         ({"seeds": ()}, "`seeds` must be different values"),
         ({"folds": (7,)}, "`folds` must be of"),
@@ -100,8 +105,53 @@ def test_an_unknown_label_is_named_before_anything_is_trained(tmp_path):
 
 @pytest.mark.parametrize("split", ["train", "valid", "test"])
 def test_an_empty_split_is_named(split, tmp_path):
-    with pytest.raises(ValueError, match=f"The split '{split}' of .* has no utterance"):
+    with pytest.raises(FileNotFoundError, match=f"No utterance in .*{split}_data.csv"):
         read_splits(Understanding("ic", data=commands(tmp_path, **{split: []})))
+
+
+def test_a_split_of_which_nothing_can_be_decoded_is_named(tmp_path):
+    root = commands(tmp_path)
+    write_fsc(root, "valid", [("s2", "a", "on", "light", "none")], suffix=".flac")
+    broken = next(root.rglob("valid0.flac"))
+    broken.write_bytes(broken.read_bytes()[:200])
+    settings = Understanding("ic", data=root, on_error="skip")
+    with (
+        pytest.warns(UserWarning, match=r"skipped 1 items:\n.*valid0.flac"),
+        pytest.raises(ValueError, match="The split 'valid' of .* has no utterance"),
+    ):
+        read_splits(settings)
+
+
+@pytest.mark.parametrize("kind", ["another spelling", "a link to a file", "a link to a folder"])
+def test_a_recording_in_two_splits_is_refused(tmp_path, kind):
+    root = commands(tmp_path)
+    table = root / "data" / "test_data.csv"
+    path = "wavs/speakers/s1/train0.wav"
+    if kind == "another spelling":
+        path = "wavs/./speakers/s1/train0.wav"
+    elif kind == "a link to a file":
+        (root / "wavs" / "linked.wav").symlink_to(root / path)
+        path = "wavs/linked.wav"
+    else:
+        (root / "linked").symlink_to(root / "wavs" / "speakers")
+        path = "linked/s1/train0.wav"
+    table.write_text(table.read_text() + f"9,{path},s3,a,on,light,none\n")
+    told = r"'train' and 'test' share 1 recordings, such as '.*/s1/train0.wav'"
+    with pytest.raises(ValueError, match=told):
+        read_splits(Understanding("ic", data=root))
+
+
+def test_a_recording_of_emotions_in_two_parts_is_refused(tmp_path):
+    write_emotions(tmp_path)
+    read_splits(Understanding("er", data=tmp_path))
+    # Two turns of a dialogue, of which one trains and one validates in some fold.
+    folder = tmp_path / "Session1" / "sentences" / "wav" / "Ses01F_impro01"
+    first, *others = sorted(folder.iterdir())
+    for other in others:
+        other.unlink()
+        other.symlink_to(first)
+    with pytest.raises(ValueError, match="share 1 recordings, such as '.*_F000.wav'"):
+        read_splits(Understanding("er", data=tmp_path))
 
 
 def test_a_head_that_diverges_is_told(encoder, tmp_path, capsys):
@@ -118,3 +168,10 @@ def test_a_head_that_diverges_is_told(encoder, tmp_path, capsys):
     with pytest.raises(ValueError, match="Heads diverged at each of"):
         understand(settings)
     assert "the loss is NaN" in capsys.readouterr().out
+
+
+def test_a_broken_head_is_named(tmp_path):
+    path = tmp_path / "head.npz"
+    path.write_bytes(b"PK\x03\x04, and no more")
+    with pytest.raises(ValueError, match=f"{path} cannot be read"):
+        BestHead(path, "val_exact_match").load(None)
