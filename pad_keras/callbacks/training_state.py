@@ -178,7 +178,9 @@ def _check_contents(arrays, meta):
 
 def _variables(model):
     """Variables that training changes, by a name that is the same in every process."""
-    frozen = {id(variable) for part in _frozen_parts(model) for variable in part.variables}
+    # Keras' own models have none.
+    parts = getattr(model, "frozen_parts", list)()
+    frozen = {id(variable) for part in parts for variable in part.variables}
     kept = [v for v in model.variables if id(v) not in frozen]
     named = {}
     for group, variables in (("model", kept), ("optimizer", model.optimizer.variables)):
@@ -186,15 +188,6 @@ def _variables(model):
             # Paths hold numbers that Keras counts up in a process; order and shape do not.
             named[f"{group}_{index:04d}"] = variable
     return named
-
-
-def _frozen_parts(model):
-    """Models inside of a model that its training does not change."""
-    teacher, backbone = (getattr(model, name, None) for name in ("teacher", "backbone"))
-    parts = [] if teacher is None else [teacher]
-    if backbone is not None and not backbone.trainable:
-        parts.append(backbone)
-    return parts
 
 
 def _torch_generators():
