@@ -203,7 +203,7 @@ def balanced_part(utterances, hours, seed=0):
     Raises:
         ValueError: if `hours` is not positive.
     """
-    if hours <= 0:
+    if not hours > 0:  # NaN, too.
         raise ValueError(f"`hours` must be positive, or None for everything; got {hours}.")
     available = total_hours(utterances)
     if available < hours:
