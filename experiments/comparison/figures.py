@@ -3,6 +3,7 @@
 import io
 
 import matplotlib
+import PIL.Image
 import tensorflow as tf
 
 from experiments.comparison.configuration import FLOOR, TOPLINE, UNDISTILLED
@@ -14,6 +15,8 @@ from pad_keras.files import write_atomically
 # Of the reference lines; safe for colour-blind readers (Okabe and Ito).
 _LINES = {UNDISTILLED: "#0072b2", FLOOR: "#999999", TOPLINE: "#009e73", "chance": "#d55e00"}
 _BAR = "#4c566a"
+# Of a picture's palette: those of the lines, and what lies between them at their edges.
+_COLOURS = 64
 # Of word overlap, each bar has its own.
 _CHANCES = "word_overlap_chance"
 # With colours that come again, markers tell curves apart.
@@ -44,11 +47,18 @@ def write_figures(summary, folder, name, names=None):
     folder.mkdir(parents=True, exist_ok=True)
     with tf.summary.create_file_writer(str(folder / "tensorboard" / name)).as_default(step=0):
         for title, figure in drawn.items():
-            contents = io.BytesIO()
-            figure.savefig(contents, format="png")
-            write_atomically(folder / f"{title}.png", contents.getvalue())
-            tf.summary.image(title, figure_array(figure)[None])
+            picture = figure_array(figure)
+            write_atomically(folder / f"{title}.png", _png(picture))
+            tf.summary.image(title, picture[None])
     return [folder / f"{title}.png" for title in drawn]
+
+
+def _png(picture):
+    """Contents of a PNG file with a palette, a third as large as one without."""
+    contents = io.BytesIO()
+    image = PIL.Image.fromarray(picture).convert("RGB")
+    image.quantize(_COLOURS, dither=PIL.Image.Dither.NONE).save(contents, "PNG", optimize=True)
+    return contents.getvalue()
 
 
 def draw_table(encoders, references, chance):
