@@ -37,6 +37,6 @@ def _values(settings, names):
     """Names and values of fields, one by one; those that are `None` are left out."""
     for name in names:
         value = getattr(settings, name)
-        for one in value if isinstance(value, tuple) else (value,):
+        for one in value if isinstance(value, tuple | list) else (value,):
             if one is not None:
                 yield name, one

@@ -75,7 +75,10 @@ def load(option, folder):
     try:
         serve = tf.saved_model.load(folder).signatures["serve_wav"]
     except Exception as error:  # A damaged SavedModel raises errors of many kinds.
-        raise SystemExit(f"--{option} {folder}: no SavedModel with serve_wav there.") from error
+        raise SystemExit(
+            f"--{option} {folder}: no SavedModel with serve_wav can be read there "
+            f"({type(error).__name__})."
+        ) from error
     if not any(name.endswith(ending) for name in serve.structured_outputs):
         raise SystemExit(
             f"--{option} {folder}: must be an exported {kind}, its outputs are "

@@ -67,7 +67,10 @@ def features(saved_model, files, pooling):
     try:
         embed = tf.saved_model.load(saved_model).signatures["embed_wav"]
     except Exception as error:  # A damaged SavedModel raises errors of many kinds.
-        raise SystemExit(f"{saved_model}: no SavedModel with embed_wav there.") from error
+        raise SystemExit(
+            f"{saved_model}: no SavedModel with embed_wav can be read there "
+            f"({type(error).__name__})."
+        ) from error
     rows = []
     for file in files:
         try:

@@ -50,8 +50,8 @@ def distill(configuration):
         Dict, the contents of `results.json`.
 
     Raises:
-        ValueError: if the folder holds a run of another configuration, if splits share speakers, or
-            if there are fewer devices than asked for.
+        ValueError: if the folder holds a run of another configuration or corpus, if splits share
+            speakers or recordings, or if there are fewer devices than asked for.
         experiments.locks.BusyError: if another process works in the folder.
         pad_keras.data.BadInputError: if a file is broken, naming it.
 

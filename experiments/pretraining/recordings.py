@@ -99,7 +99,7 @@ def recordings_hash(recordings, roots):
         roots: sequence of paths, in which they were found.
 
     Returns:
-        str of 16 hexadecimal digits; it does not depend on where the roots are.
+        str of 16 hexadecimal digits; it does not depend on where the roots are, but on their order.
     """
     roots = [pathlib.Path(root) for root in roots]
     # A root that is a file is called by its name.

@@ -272,6 +272,7 @@ def _check_folder(settings, folder, encoder_hash, folds):
         was = read_json(path)
         with reading(path):
             was["configuration"] = with_defaults(was["configuration"])
+            was = {group: dict(values) for group, values in was.items()}
         differing = [
             f"{name}: {was[group].get(name)!r} -> {value!r}"
             for group in now

@@ -50,15 +50,21 @@ class AlignmentSummary(keras.callbacks.Callback):
         self.max_utterances = max_utterances
         self.every = every
         self._writer = None
+        self._has_begun = False
 
     def on_train_begin(self, logs=None):
-        """Draw the state before training, and write the audio once."""
+        """Write the audio."""
         self._writer = tf.summary.create_file_writer(self.log_dir)
         with self._writer.as_default(step=0):
             for utterance, waveform in zip(self._shown(), self._waveforms(), strict=False):
                 tf.summary.audio(f"alignment/{utterance.id}", waveform[None, :, None], _SAMPLE_RATE)
-        if not int(ops.convert_to_numpy(self.model.optimizer.iterations)):  # Not a resumed run.
-            self._draw(0)
+        self._has_begun = False
+
+    def on_epoch_begin(self, epoch, logs=None):
+        """Draw the state from which training starts; a resumed one is not untrained."""
+        if not self._has_begun:
+            self._draw(epoch)
+        self._has_begun = True
 
     def on_epoch_end(self, epoch, logs=None):
         """Draw every few epochs."""

@@ -128,11 +128,12 @@ def _read_transcripts(path, problems):
 def _with_word_times(utterances, root, folders, problems):
     """Fill in when the words are spoken, as far as a `words.tsv` tells."""
     known = {utterance.id: utterance for utterance in utterances}
-    lines, unknown = {}, []
+    unknown = set()
     # A subset that was given as the root is its only folder.
     for path in dict.fromkeys(folder / "words.tsv" for folder in (root, *folders)):
         if not path.is_file():
             continue
+        lines = {}
         for number, line in enumerate(read_lines(path, problems), start=1):
             if not line.strip():
                 continue
@@ -148,14 +149,18 @@ def _with_word_times(utterances, root, folders, problems):
                 continue
             lines[uid] = place
             if uid not in known:
-                unknown.append(uid)
+                unknown.add(uid)
             elif reason := _why_unfit(words, known[uid]):
                 problems.add(place, reason)
             else:
                 known[uid] = dataclasses.replace(known[uid], words=words)
-    # The root's list has subsets, too, that were not asked for.
-    for uid in sorted(set(unknown) - _transcribed(root)) if unknown else ():
-        problems.add(lines[uid], f"no transcript has the id {uid!r}")
+    # The root's list has subsets, too, that were not asked for or are not there.
+    if unknown and (missing := sorted(unknown - _transcribed(root))):
+        warnings.warn(
+            f"{root}: no transcript has the ids of {len(missing)} lines of words.tsv, such as "
+            f"{missing[0]!r}; they are passed over.",
+            stacklevel=3,
+        )
     return list(known.values())
 
 

@@ -14,9 +14,9 @@ class SequenceAlignment(AlignmentLoss):
     `L = mean_b ||s_1 - t_cls||_2^2`. A baseline: it moves only what reaches the first frame.
 
     Args:
-        name: str, name of this loss in logs.
         weighting: str, as of the other losses, that all may be built alike; without effect, as
             one vector a side is compared.
+        name: str, name of this loss in logs.
 
     Raises:
         ValueError: for an unknown weighting, or if the teacher's units carry no `cls`.
@@ -33,7 +33,7 @@ class SequenceAlignment(AlignmentLoss):
 
     weightings = WEIGHTINGS
 
-    def __init__(self, name="sequence_alignment", *, weighting="uniform"):
+    def __init__(self, weighting="uniform", name="sequence_alignment"):
         super().__init__(weighting=weighting, name=name)
 
     def compute_loss(self, teacher_outputs, student_outputs, **kwargs):
@@ -57,4 +57,4 @@ class SequenceAlignment(AlignmentLoss):
 
     def get_config(self):
         """Arguments that rebuild this loss."""
-        return {"name": self.name, "weighting": self.weighting}
+        return {"weighting": self.weighting, "name": self.name}

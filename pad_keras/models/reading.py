@@ -46,7 +46,7 @@ def reading(path, arguments=None):
         reason = str(error).strip().split("\n")[0] or "no reason given"
         given = f" with the arguments {arguments}" if arguments else ""
         raise ValueError(
-            f"{path} cannot be read as a model{given}: {reason} ({type(error).__name__})."
+            f"{path} cannot be read{given}: {reason} ({type(error).__name__})."
         ) from error
 
 

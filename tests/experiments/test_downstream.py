@@ -101,7 +101,10 @@ def test_listen_refuses_models_of_another_kind(saved_models, recordings):
 def test_listen_names_a_damaged_model(recordings, tmp_path):
     (tmp_path / "saved_model.pb").write_bytes(b"")
     told = script("listen.py", recordings, "--slots", tmp_path)
-    assert told.stderr.strip() == f"--slots {tmp_path}: no SavedModel with serve_wav there."
+    assert (
+        told.stderr.strip()
+        == f"--slots {tmp_path}: no SavedModel with serve_wav can be read there (ValueError)."
+    )
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+import transformers
 
 from pad_keras.callbacks import TrainingState
 from pad_keras.models import TextTeacher, UtteranceClassifier, Wav2Vec2Backbone
@@ -111,9 +112,10 @@ def test_audio_of_another_kind_is_refused(key, value, message, transformers_fold
         Wav2Vec2Backbone.from_preset(str(transformers_folder))
 
 
-def test_a_silent_preprocessor_takes_16_khz_as_it_is(transformers_folder):
+def test_a_silent_preprocessor_normalises_as_in_transformers(transformers_folder):
     (transformers_folder / "preprocessor_config.json").write_text("{}")
-    assert not Wav2Vec2Backbone.from_preset(str(transformers_folder)).normalize_waveform
+    assert transformers.Wav2Vec2FeatureExtractor().do_normalize
+    assert Wav2Vec2Backbone.from_preset(str(transformers_folder)).normalize_waveform
 
 
 def test_a_header_that_promises_more_than_the_file_is_refused(transformers_folder):

@@ -123,7 +123,7 @@ def _read_normalisation(path):
             f"{path}: `sampling_rate` is {rate!r}; Wav2Vec2Backbone takes audio of {SAMPLE_RATE} "
             "Hz only."
         )
-    normalise = settings.get("do_normalize", False)
+    normalise = settings.get("do_normalize", True)  # The reference's default.
     with reading(path):
         check_flags(do_normalize=normalise)
     return normalise

@@ -17,7 +17,7 @@ from tests.experiments.comparison.conftest import Two
     [
         ({"seeds": ()}, "`seeds` must be different values, at least one, got"),
         ({"seeds": (1, 1)}, "`seeds` must be different values"),
-        ({"learning_rates": (1e-4, -1.0)}, "`learning_rates` must be positive, got"),
+        ({"learning_rates": (1e-4, -1.0)}, "`learning_rates` must be positive and finite, got"),
         ({"tasks": ()}, "`tasks` must be different values"),
         ({"shots": (2, 2)}, "`shots` must be different values, got"),
         ({"references": ("text", "text")}, "`references` must be different values"),
