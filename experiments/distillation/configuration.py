@@ -202,7 +202,7 @@ class Training:
 
     def __post_init__(self):
         """Check what would otherwise fail only in the first step."""
-        check_at_least_one(self, "epochs", "batch_size", "accumulation", "devices", "buckets")
+        check_at_least_one(self, "epochs", "batch_size", "accumulation", "buckets")
         check_positive(self, "learning_rate", "clip_norm")
         check_shareable(self.batch_size, self.devices, self.precision, self.accumulation)
 

@@ -126,7 +126,7 @@ class Pretraining:
                 raise ValueError(f"`{name}` must be at least 2, got {getattr(self, name)}.")
         if max(self.clusters) > _MOST_CLUSTERS:
             raise ValueError(f"`clusters` must be at most {_MOST_CLUSTERS}, got {self.clusters}.")
-        check_at_least_one(self, "steps_per_epoch", "mask_time_length", "devices")
+        check_at_least_one(self, "steps_per_epoch", "mask_time_length")
         check_positive(self, "batch_seconds", "max_seconds", "learning_rate", "clip_norm")
         if self.max_seconds < LEAST_SECONDS:
             raise ValueError(

@@ -5,6 +5,7 @@ import warnings
 
 import numpy as np
 
+from pad_keras.callbacks.training_state import differences
 from pad_keras.files import replaced_file
 
 _FINGERPRINT = "fingerprint"
@@ -62,10 +63,7 @@ def read_clusters(path, fingerprint, names):
             stacklevel=2,
         )
         return None
-    now = json.loads(json.dumps(fingerprint))
-    differing = sorted(k for k in was.keys() | now.keys() if was.get(k) != now.get(k))
-    if differing:
-        changes = ", ".join(f"{k}: {was.get(k)!r} -> {now.get(k)!r}" for k in differing)
+    if changes := differences(was, json.loads(json.dumps(fingerprint))):
         raise ValueError(
             f"The clusters {path} are of another configuration ({changes}). Give the old one to go "
             "on, or another --name to start anew."

@@ -162,7 +162,7 @@ class Understanding:
                 raise ValueError(f"`{name}` must be different values, got {values}.")
         if not set(self.folds) <= set(SESSIONS):
             raise ValueError(f"`folds` must be of {SESSIONS}, got {self.folds}.")
-        check_at_least_one(self, "shots", "updates", "evaluate_every", "batch_size", "devices")
+        check_at_least_one(self, "shots", "updates", "evaluate_every", "batch_size")
         if min(self.seeds) < 0:
             raise ValueError(f"`seeds` must be at least 0, got {self.seeds}.")
         recipe = self.resolved_recipe

@@ -136,10 +136,7 @@ class TrainingState(keras.callbacks.Callback):
         return 0
 
     def _assign(self, model, arrays, meta, path):
-        was, now = meta["fingerprint"], self.fingerprint
-        differing = sorted(k for k in was.keys() | now.keys() if was.get(k) != now.get(k))
-        if differing:
-            changes = ", ".join(f"{k}: {was.get(k)!r} -> {now.get(k)!r}" for k in differing)
+        if changes := differences(meta["fingerprint"], self.fingerprint):
             raise ValueError(
                 f"The checkpoint {path} is of another configuration ({changes}). Give the old "
                 "one to go on, or another folder to start anew."
@@ -210,6 +207,20 @@ def _set_torch_generators(states):
     torch.set_rng_state(cpu)
     for device, state in zip(range(torch.cuda.device_count()), gpus, strict=False):
         torch.cuda.set_rng_state(state, device)
+
+
+def differences(was, now):
+    """What differs between two fingerprints.
+
+    Args:
+        was: dict of JSON's types.
+        now: dict of JSON's types.
+
+    Returns:
+        str, for a message; empty if nothing does.
+    """
+    names = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    return ", ".join(f"{name}: {was.get(name)!r} -> {now.get(name)!r}" for name in names)
 
 
 def storable(array):
